@@ -1,0 +1,185 @@
+"""The `spark-synth` command: read the flags, load the configuration, call the pipeline, say how it ended."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spark_synth.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from spark_synth.config import RunConfig
+
+FAILED = 1
+USAGE = 2
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
+Conf = Annotated[Path, typer.Option("--conf", help="Configuration of the run (YAML).")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Override one option; may be repeated.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on the terminal.")]
+Identifier = Annotated[str | None, typer.Option("--identifier", help="Name of the synthetic database.")]
+Approve = Annotated[bool, typer.Option("--approve", help="Train on a discovered schema as it stands.")]
+
+app = typer.Typer(
+    help="Synthetic copies of relational databases on Spark.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_debug: ContextVar[bool] = ContextVar("debug", default=False)
+
+
+@app.command()
+def discover(
+    conf: Conf,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the proposed schema.")] = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Propose keys and relationships, for review."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    _result(pipeline.discover(config, out))
+
+
+@app.command()
+def train(
+    conf: Conf, approve: Approve = False, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
+) -> None:
+    """Fit encoders and models; prints the MLflow run id."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    _result(pipeline.train(config, approve))
+
+
+@app.command()
+def generate(
+    conf: Conf,
+    ratio: Annotated[float | None, typer.Option("--ratio", help="Size relative to the real database.")] = None,
+    preserve: Annotated[str | None, typer.Option("--preserve", help="Tables whose real rows are kept: t1,t2.")] = None,
+    identifier: Identifier = None,
+    run: Annotated[str | None, typer.Option("--run", help="MLflow run id of the training (default: the last).")] = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the synthetic tables."""
+    tables = [name.strip() for name in preserve.split(",") if name.strip()] if preserve else None
+    config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, identifier=identifier)
+    from spark_synth import pipeline
+
+    _result(pipeline.generate(config, run))
+
+
+@app.command()
+def evaluate(
+    conf: Conf, identifier: Identifier = None, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
+) -> None:
+    """Measure the synthetic tables and write the report."""
+    config = _begin(conf, overrides, debug, quiet, identifier=identifier)
+    from spark_synth import pipeline
+
+    _result(pipeline.evaluate(config))
+
+
+@app.command()
+def export(
+    conf: Conf,
+    to: Annotated[str, typer.Option("--to", metavar="URI", help="Database that receives the tables.")],
+    prefix: Annotated[str, typer.Option("--prefix", help="Put before every table name.")] = "synth_",
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the synthetic tables back to a database."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    pipeline.export(config, to, prefix)
+
+
+@app.command()
+def run(conf: Conf, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False) -> None:
+    """The whole job: train, generate, evaluate. Started again with the same identifier, it goes on where it stopped."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    _result(pipeline.run(config))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. A failure is one line on stderr, and its traceback only with --debug."""
+    token = _debug.set(False)
+    try:
+        return _guarded(lambda: app(args=None if args is None else list(args), standalone_mode=False))
+    finally:
+        _debug.reset(token)
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    """The exit code of `command`, its failures told."""
+    try:
+        outcome = command()
+        if outcome == _INTERRUPTED:
+            raise KeyboardInterrupt
+        return outcome if isinstance(outcome, int) else 0
+    except UserError as error:
+        return _failure(str(error), USAGE)
+    except typer.TyperException as error:  # a flag that does not exist, a value that does not parse
+        return _failure(error.format_message(), USAGE)
+    except RunError as error:
+        return _failure(str(error), FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _failure("interrupted", FAILED)
+    except Exception as error:
+        hint = "" if _debug.get() else " (--debug shows the traceback)"
+        return _failure(f"{type(error).__name__}: {_first_line(error)}{hint}", FAILED)
+
+
+def _begin(
+    conf: Path,
+    overrides: list[str] | None,
+    debug: bool,
+    quiet: bool,
+    *,
+    ratio: float | None = None,
+    preserve: Sequence[str] | None = None,
+    identifier: str | None = None,
+) -> RunConfig:
+    """What every command does first: note --debug and --quiet, then load the configuration."""
+    _debug.set(debug)
+    from spark_synth.config import load_config
+    from spark_synth.progress import set_quiet
+
+    set_quiet(quiet)
+    return load_config(conf, overrides or [], ratio=ratio, preserve=preserve, identifier=identifier)
+
+
+def _result(value: object) -> None:
+    """The last line of stdout, which scripts read."""
+    typer.echo(str(value))
+
+
+def _failure(message: str, code: int) -> int:
+    if _debug.get():
+        traceback.print_exc()
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.stderr.flush()
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else "no message"

@@ -1,0 +1,224 @@
+"""The plan of a table's own columns: one aggregation for numbers and NULLs, one for the values of categories."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.codecs import CategoricalCodec, Codec, fit_categorical, fit_numeric
+from spark_synth.encoding.keys import KeyPlan, fit_key
+from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
+from spark_synth.encoding.rows import empty_time, unit_of
+from spark_synth.encoding.text import fit_texts, guess_provider
+from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
+from spark_synth.schema.graph import links
+from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
+
+MAX_CATEGORIES = 250
+MAX_REFERENCE_KEYS = 5000
+TIME_NAME = re.compile(r"year|season|date|time|day|seq|month|week", re.IGNORECASE)
+NULL_SIZE = 64  # rows of an ownerless family
+
+
+@dataclass(frozen=True)
+class ColumnSettings:
+    """max_bins: codes per numeric column at most; rare_threshold: rows a category needs, None = by table size."""
+
+    max_bins: int
+    rare_threshold: int | None
+
+    def threshold(self, rows: int) -> int:
+        """Rows that a category needs to be emitted: 1 in tiny tables (look-up like) up to 5."""
+        return self.rare_threshold if self.rare_threshold is not None else min(5, 1 + rows // 1000)
+
+
+def plan_columns(
+    df: DataFrame, name: str, schema: Schema, owner: ForeignKey | None, settings: ColumnSettings, derived: set[str]
+) -> TablePlan:
+    """The plan of `df` with every column coded; degrees, summaries and time codecs are still to come."""
+    table = schema.table(name)
+    types = {c: v.type or "string" for c, v in table.columns.items()}
+    stats = _Statistics(df, table, types, derived)
+    plan = TablePlan(name, types, stats.rows, table.reference)
+    plan.owner = _owner(owner, stats)
+    plan.links = [_link(fk, schema, stats) for fk in links(table, owner)]
+    plan.keys = _keys(df, table, plan)
+    time = _time_column(table, types, stats) if plan.owner else None
+    if time:
+        plan.time = empty_time(time, types[time], unit_of(df, time, types[time]))
+    coded = [c for c in stats.coded if c != time]
+    _plan_values(df, coded, plan, stats, settings)
+    _plan_links(df, plan, stats)
+    texts = {
+        v.column: table.columns[v.column].provider or guess_provider(v.column) for v in plan.values if v.how is How.FLAG
+    }
+    plan.texts = fit_texts(df, texts)
+    # Columns that are never NULL need no flag; the text itself is made without the network.
+    plan.values = [v for v in plan.values if v.how is not How.FLAG or stats.nulls(v.column)]
+    plan.values += [
+        ValuePlan(k.name, How.FLAG, [_flag()], keys=k.columns) for k in plan.links if k.nullable and not k.reference
+    ]
+    return plan
+
+
+class _Statistics:
+    """Profiles of a table's columns: numbers and dates as they are, all others as present or NULL."""
+
+    def __init__(self, df: DataFrame, table: Table, types: dict[str, str], derived: set[str]) -> None:
+        self.table, self.types = table, types
+        owned = set(table.primary_key) | table.foreign_key_columns()
+        kinds = {c: v.kind for c, v in table.columns.items()}
+        self.coded = [
+            c
+            for c in table.columns
+            if c not in derived
+            and c not in table.foreign_key_columns()
+            and kinds[c] is not Kind.KEY
+            and not (c in owned and kinds[c] in (Kind.TEXT, Kind.PII))
+        ]
+        self.numbers = [c for c in self.coded if kinds[c] is Kind.NUMERIC]
+        self.dates = [c for c in self.coded if kinds[c] is Kind.DATETIME]
+        views: dict[str, Column] = {c: number_of(quoted(c), types[c]) for c in self.numbers + self.dates}
+        for c in table.columns:
+            views.setdefault(c, F.when(quoted(c).isNotNull(), 1.0))
+        for c in self.dates:
+            if types[c].startswith("timestamp"):
+                views[f"{c}\x1eday"] = F.floor(number_of(quoted(c), types[c]) / SECONDS_PER_DAY).cast("double")
+                views[f"{c}\x1esecond"] = F.pmod(number_of(quoted(c), types[c]), F.lit(float(SECONDS_PER_DAY)))
+            for base in self.dates:
+                if base != c:
+                    views[f"{c}\x1f{base}"] = self._difference(c, base)
+        self.profiles = numeric_profiles(df, views)
+        self.rows = next(iter(self.profiles.values())).rows
+
+    def nulls(self, column: str) -> int:
+        """NULLs of a column."""
+        return self.profiles[column].nulls
+
+    def difference(self, column: str, base: str) -> NumericProfile:
+        """Profile of `column` - `base`, in units of `unit`."""
+        return self.profiles[f"{column}\x1f{base}"]
+
+    def unit(self, column: str, base: str) -> int:
+        """Seconds per unit of the difference of two columns."""
+        return SECONDS_PER_DAY if self.types[column] == self.types[base] == "date" else 1
+
+    def unit_ratio(self, column: str, base: str) -> float:
+        """What the spread of `column` in its own unit is in units of the difference."""
+        return (
+            1.0 if self.types[column] == self.types[base] else SECONDS_PER_DAY if self.types[column] == "date" else 1.0
+        )
+
+    def _difference(self, column: str, base: str) -> Column:
+        own = in_seconds(number_of(quoted(column), self.types[column]), self.types[column])
+        other = in_seconds(number_of(quoted(base), self.types[base]), self.types[base])
+        return F.floor((own - other) / self.unit(column, base)).cast("double")
+
+
+def _owner(fk: ForeignKey | None, stats: _Statistics) -> OwnerPlan | None:
+    if fk is None:
+        return None
+    nulls = max(stats.nulls(c) for c in fk.columns)
+    return OwnerPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, nulls, NULL_SIZE)
+
+
+def _link(fk: ForeignKey, schema: Schema, stats: _Statistics) -> LinkPlan:
+    nullable = any(stats.nulls(c) for c in fk.columns)
+    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, schema.table(fk.parent).reference, nullable)
+
+
+def _keys(df: DataFrame, table: Table, plan: TablePlan) -> list[KeyPlan]:
+    """Plans of key columns that are made, not linked: the primary key, and other unique identifiers."""
+    linked = table.foreign_key_columns()
+    made = [c for c, v in table.columns.items() if c not in linked and v.kind is Kind.KEY]
+    made += [
+        c
+        for c in table.primary_key
+        if c not in linked and c not in made and table.columns[c].kind in (Kind.TEXT, Kind.PII)
+    ]
+    composite = (
+        len(table.primary_key) > 1 and plan.owner is not None and set(plan.owner.columns) & set(table.primary_key)
+    )
+    plans = []
+    for c in made:
+        key = fit_key(df, c, plan.columns[c])
+        in_family = composite and c in table.primary_key and key.how == "integer"
+        plans.append(KeyPlan(c, "position") if in_family else key)
+    return plans
+
+
+def _time_column(table: Table, types: dict[str, str], stats: _Statistics) -> str | None:
+    """The column that orders a family: the first date without NULLs, else a whole number named like a time."""
+    for c in stats.dates:
+        if stats.nulls(c) == 0:
+            return c
+    whole = ("tinyint", "smallint", "int", "bigint")
+    named = (c for c in stats.numbers if types[c] in whole and TIME_NAME.search(c) and stats.nulls(c) == 0)
+    return next(named, None)
+
+
+def _plan_values(
+    df: DataFrame, coded: list[str], plan: TablePlan, stats: _Statistics, settings: ColumnSettings
+) -> None:
+    few = {c for c in coded if c in stats.numbers and stats.profiles[c].distinct <= settings.max_bins * 1.1}
+    names = [c for c in coded if stats.table.columns[c].kind in (Kind.CATEGORICAL, Kind.BOOLEAN)]
+    wanted = {c: quoted(c) for c in [*few, *names]}
+    counts = value_counts(df, wanted, max(settings.max_bins, MAX_CATEGORIES) + 1)
+    for c in coded:
+        plan.values.append(_value(c, plan, stats, counts.get(c), settings))
+
+
+def _value(
+    c: str, plan: TablePlan, stats: _Statistics, counts: ValueCounts | None, settings: ColumnSettings
+) -> ValuePlan:
+    profile, kind = stats.profiles[c], stats.table.columns[c].kind
+    if kind is Kind.NUMERIC:
+        return ValuePlan(c, How.NUMERIC, [fit_numeric(profile, counts, settings.max_bins)])
+    if kind is Kind.DATETIME:
+        return _date(c, plan, stats, settings)
+    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN) and counts is not None:
+        codec = fit_categorical(counts, plan.rows, profile.nulls, MAX_CATEGORIES, settings.threshold(plan.rows))
+        if codec.categories or profile.nulls == plan.rows:
+            return ValuePlan(c, How.CATEGORY, [codec])
+    return ValuePlan(c, How.FLAG, [_flag()])
+
+
+def _date(c: str, plan: TablePlan, stats: _Statistics, settings: ColumnSettings) -> ValuePlan:
+    base = (
+        plan.time.column
+        if plan.time and plan.time.type != "int"
+        else next((d for d in stats.dates if not stats.nulls(d)), None)
+    )
+    if (
+        base in stats.dates
+        and base != c
+        and stats.difference(c, base).std < stats.profiles[c].std * stats.unit_ratio(c, base)
+    ):
+        codec = fit_numeric(stats.difference(c, base), None, settings.max_bins)
+        return ValuePlan(c, How.SINCE, [codec], base=base, unit=stats.unit(c, base))
+    if plan.columns[c] == "date":
+        return ValuePlan(c, How.DAY, [fit_numeric(stats.profiles[c], None, settings.max_bins)])
+    day, second = stats.profiles[f"{c}\x1eday"], stats.profiles[f"{c}\x1esecond"]
+    codecs: list[Codec] = [fit_numeric(day, None, settings.max_bins), fit_numeric(second, None, settings.max_bins)]
+    return ValuePlan(c, How.MOMENT, codecs)
+
+
+def _plan_links(df: DataFrame, plan: TablePlan, stats: _Statistics) -> None:
+    """One code per kept key for links into reference tables."""
+    known = {k.name: k for k in plan.links if k.reference}
+    counts = value_counts(
+        df, {n: key_text([quoted(c) for c in k.columns]) for n, k in known.items()}, MAX_REFERENCE_KEYS
+    )
+    for name, link in known.items():
+        keys = counts[name]
+        codec = CategoricalCodec(link.nullable, [v for v, _ in keys], [float(n) for _, n in keys], other=not keys)
+        plan.values.append(ValuePlan(name, How.REFERENCE, [codec], keys=link.columns))
+
+
+def _flag() -> CategoricalCodec:
+    """NULL or present: the codec of FLAG values."""
+    return CategoricalCodec(nullable=True, categories=["1.0"], counts=[1.0])

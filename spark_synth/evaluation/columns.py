@@ -1,0 +1,75 @@
+"""What is measured of which column, and its form in Spark."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, StringType, TimestampNTZType, TimestampType
+
+from spark_synth.schema.model import Kind, Table
+from spark_synth.schema.names import quote
+
+
+class Role(StrEnum):
+    """How a column takes part in the evaluation."""
+
+    NUMBER = "number"  # numeric and datetime: quantiles, correlations
+    CATEGORY = "category"  # categorical and boolean: shares of values
+    TEXT = "text"  # free text and personal data: lengths only, and nothing real in the output
+    KEY = "key"  # nothing real in the output
+    LINK = "link"  # part of a foreign key, whose values are those of the parent's key
+
+
+def role(table: Table, name: str) -> Role:
+    """The role of a column by its kind and by its part in foreign keys."""
+    kind = table.columns[name].kind
+    if kind in (Kind.NUMERIC, Kind.DATETIME):
+        return Role.NUMBER
+    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN):
+        return Role.CATEGORY
+    if name in table.foreign_key_columns():
+        return Role.LINK
+    return Role.KEY if kind is Kind.KEY else Role.TEXT
+
+
+def as_number(df: DataFrame, name: str, kind: Kind) -> SparkColumn:
+    """The column as a finite double (datetimes: seconds since 1970); NULL, NaN and infinities become NULL."""
+    column, type_ = F.col(quote(name)), df.schema[name].dataType
+    if kind is Kind.DATETIME and isinstance(type_, StringType):
+        column, type_ = F.to_timestamp(column), TimestampType()
+    if isinstance(type_, DateType):
+        column = F.unix_date(column) * F.lit(86400)
+    elif isinstance(type_, TimestampNTZType):
+        column = column.cast("timestamp")
+    value = column.cast("double")
+    return F.when(value.between(-1e300, 1e300), value)
+
+
+def as_text(name: str) -> SparkColumn:
+    """The column as a string, whatever its type."""
+    return F.col(quote(name)).cast("string")
+
+
+def as_length(name: str) -> SparkColumn:
+    """The number of characters, as a double."""
+    return F.length(as_text(name)).cast("double")
+
+
+def identity(values: list[SparkColumn]) -> SparkColumn:
+    """128 bits that stand for the values, NULL if any of them is NULL: two 64-bit hashes of different seeds."""
+    known = F.lit(True)
+    for value in values:
+        known = known & value.isNotNull()
+    return F.when(known, F.struct(F.xxhash64(*values).alias("a"), F.xxhash64(F.lit("second"), *values).alias("b")))
+
+
+def picked(table: Table, share: float) -> SparkColumn:
+    """True for about this share of the rows: chosen by a hash of the primary key (all columns where there is none)."""
+    if share >= 1:
+        return F.lit(True)
+    names = table.primary_key or tuple(table.columns)
+    buckets = 1 << 24
+    return F.pmod(F.xxhash64(*[as_text(n) for n in names]), F.lit(buckets)) < F.lit(int(share * buckets))

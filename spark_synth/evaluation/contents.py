@@ -1,0 +1,152 @@
+"""Inside one table: the shape of every column and the trend of every pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth.evaluation import measures
+from spark_synth.evaluation.columns import Role, as_text, picked, role
+from spark_synth.evaluation.measures import Floats
+from spark_synth.evaluation.profile import Profile, Shares, both, number
+from spark_synth.evaluation.tally import Axis, Counts, Plan, count
+from spark_synth.schema.model import Kind, Table
+
+PAIR_LEVELS = 10
+NAMED = 12  # categories named in a chart
+NAMED_ROWS = 5  # and only those that this many real rows share
+
+
+def axis_value(df: DataFrame, table: Table, axis: Axis) -> SparkColumn:
+    """The double of an axis: the number, or the place of a category among the commonest (0: another one)."""
+    if axis.number:
+        return number(df, table, axis.name)
+    text = as_text(axis.name)
+    place = F.call_function("array_position", F.lit(list(axis.top)), text) if axis.top else F.lit(0)
+    return F.when(text.isNotNull(), place).cast("double")
+
+
+def paired_columns(table: Table, profile: Profile, limit: int) -> list[str]:
+    """Value columns that vary and can be binned, in schema order, at most `limit`."""
+    usable = []
+    for name in table.value_columns():
+        axis = profile.axes.get(name)
+        if axis is None or role(table, name) is Role.TEXT:
+            continue
+        if (len(axis.grid) if axis.number else len(axis.top)) > 1:
+            usable.append(name)
+    return usable[:limit]
+
+
+def evaluate_contents(
+    real: DataFrame, synth: DataFrame, table: Table, profile: Profile, *, max_pair_columns: int, sample_rows: int
+) -> dict[str, Any]:
+    """`columns` and `pairs` of one table, from one pass over its rows."""
+    paired = paired_columns(table, profile, max_pair_columns)
+    names = [n for n, a in profile.axes.items() if a.number or n in paired]
+    plan = _plan([profile.axes[n] for n in names], {names.index(n) for n in paired})
+    columns: dict[str, tuple[SparkColumn, SparkColumn]] = {}
+    shares = [min(1.0, sample_rows / max(1, n)) for n in profile.rows]
+    columns["pick"] = (picked(table, shares[0]), picked(table, shares[1]))
+    for i, axis in enumerate(plan.axes):
+        columns[f"a{i}"] = (axis_value(real, table, axis), axis_value(synth, table, axis))
+    counts = count(both(real, synth, columns), plan)
+    shown = {n: _column(n, table, profile, counts, names) for n in table.columns}
+    return {"columns": shown, "pairs": _pairs(paired, names, counts)}
+
+
+def _plan(axes: list[Axis], paired: set[int]) -> Plan:
+    numbers = tuple(i for i in sorted(paired) if axes[i].number)
+    tables = tuple((i, j) for i, j in combinations(sorted(paired), 2) if not (axes[i].number and axes[j].number))
+    return Plan(tuple(axes), PAIR_LEVELS, shapes=True, tables=tables, left=numbers, right=numbers)
+
+
+def _column(name: str, table: Table, profile: Profile, counts: Counts, names: list[str]) -> dict[str, Any]:
+    column, known = table.columns[name], profile.known[name]
+    nulls = [1 - k / n if n else 0.0 for k, n in zip(known, profile.rows, strict=True)]
+    out: dict[str, Any] = {"kind": str(column.kind), "shape": None, "nulls": nulls, "plot": None}
+    what = role(table, name)
+    if what is Role.CATEGORY:
+        out["shape"] = _complement(profile.shares[name].distance, known)
+        out["plot"] = _shares_plot(profile.shares[name], known)
+    elif name in profile.axes and len(profile.axes[name].grid):
+        cells = counts.part("cells", names.index(name))
+        score = _complement(measures.ks(cells[0], cells[1]), known)
+        out["shape" if what is Role.NUMBER else "length_shape"] = score
+        out["plot"] = bars_plot(
+            profile.axes[name].bars,
+            counts.part("bars", names.index(name)),
+            "length" if what is Role.TEXT else "datetime" if column.kind is Kind.DATETIME else "numeric",
+        )
+    return out
+
+
+def _complement(distance: float | None, known: list[int]) -> float | None:
+    """1 - distance; None where there is nothing real to compare with, 0 where nothing was generated."""
+    if not known[0]:
+        return None
+    return 0.0 if distance is None else 1 - distance
+
+
+def bars_plot(edges: Floats, bars: Floats, axis: str) -> dict[str, Any]:
+    """A histogram as shares; the outermost bars hold what lies beyond them too."""
+    share = [b / max(1.0, b.sum()) for b in bars]
+    return {
+        "axis": axis,
+        "edges": [float(e) for e in edges],
+        "real": [round(float(v), 5) for v in share[0]],
+        "synth": [round(float(v), 5) for v in share[1]],
+    }
+
+
+def _shares_plot(shares: Shares, known: list[int]) -> dict[str, Any]:
+    named = [v for v in shares.values[:NAMED] if v[1] >= NAMED_ROWS]
+    used = [sum(r for _, r, _ in named), sum(s for _, _, s in named)]
+    rest = [max(0, k - u) for k, u in zip(known, used, strict=True)]
+    real = [v[1] for v in named] + [rest[0]]
+    synth = [v[2] for v in named] + [rest[1]]
+    return {
+        "axis": "category",
+        "labels": [v[0][:60] for v in named] + [None],  # None: all others
+        "real": [round(v / max(1, known[0]), 5) for v in real],
+        "synth": [round(v / max(1, known[1]), 5) for v in synth],
+    }
+
+
+def _pairs(paired: list[str], names: list[str], counts: Counts) -> dict[str, Any]:
+    axes = counts.plan.axes
+    moments = counts.moments() if len(counts.plan.left) > 1 else np.zeros((2, 6, 0, 0))
+    correlations = [measures.pearson(*m) for m in moments]
+    scores: list[float | None] = []
+    for first, second in combinations([names.index(n) for n in paired], 2):
+        i, j = min(first, second), max(first, second)
+        if axes[i].number and axes[j].number:
+            scores.append(_trend(*[c[counts.plan.left.index(i), counts.plan.left.index(j)] for c in correlations]))
+        else:
+            distance = measures.total_variation(*counts.table(i, j))
+            scores.append(None if distance is None else 1 - distance)
+    return {
+        "columns": paired,
+        "scores": [None if s is None else round(s, 4) for s in scores],  # in the order of combinations(columns, 2)
+        "mean": measures.mean(scores),
+        "sampled_rows": counts.rows(picked=True),
+    }
+
+
+def _trend(real: float, synth: float) -> float | None:
+    """1 - half the difference of two correlations; a constant synthetic column has none (0)."""
+    if np.isnan(real):
+        return None
+    return float(1 - abs(real - (0.0 if np.isnan(synth) else synth)) / 2)
+
+
+def table_score(columns: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, float | None]:
+    """Means of one table: of its column shapes, of its pair trends, and of the two."""
+    shape = measures.mean(c["shape"] for c in columns.values())
+    return {"shape_mean": shape, "pair_mean": pairs["mean"], "score": measures.mean([shape, pairs["mean"]])}

@@ -1,0 +1,173 @@
+"""The whole database: every table and foreign key, side by side, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame
+
+from spark_synth.evaluation.association import evaluate_association
+from spark_synth.evaluation.columns import Role, role
+from spark_synth.evaluation.contents import evaluate_contents, table_score
+from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
+from spark_synth.evaluation.profile import Profile, look
+from spark_synth.evaluation.verdict import find_notes, find_problems, summarise
+from spark_synth.schema.model import ForeignKey, Schema, Table
+
+_SIDE_BY_SIDE = 4  # Spark jobs of small tables cost mostly waiting
+_DIGITS = 6
+
+
+class Settings(Protocol):
+    """The part of the configuration that is used here."""
+
+    @property
+    def max_pair_columns(self) -> int:
+        """Columns of a table that pairs are made of."""
+
+    @property
+    def sample_rows(self) -> int:
+        """Rows of a table that pairs are counted over."""
+
+
+def evaluate_database(
+    real: Mapping[str, DataFrame],
+    synth: Mapping[str, DataFrame],
+    schema: Schema,
+    *,
+    ratio: float,
+    owners: Mapping[str, str | None],
+    references: set[str],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Compare a synthetic database with the real one; everything heavy runs in Spark.
+
+    `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
+    The rows of `references` were kept, so they are not scored and may be copies. The result can be written as JSON:
+    `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`.
+    """
+    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        profiles = dict(zip(schema.tables, pool.map(evaluation.profile, schema.tables), strict=True))
+        found = {t: pool.submit(evaluation.table, t, profiles[t]) for t in schema.tables}
+        links = {(t, fk.name): pool.submit(evaluation.link, t, fk, profiles) for t, fk in _foreign_keys(schema)}
+        tables = {t: future.result() for t, future in found.items()}
+        for (t, name), future in links.items():
+            tables[t]["fk"][name] = future.result()
+    metrics = {
+        "ratio": ratio,
+        "references": sorted(references),
+        "settings": {"max_pair_columns": settings.max_pair_columns, "sample_rows": settings.sample_rows},
+        "tables": tables,
+        "summary": summarise(tables),
+        "problems": find_problems(tables),
+        "notes": find_notes(tables),
+    }
+    rounded: dict[str, Any] = _round(metrics)
+    return rounded
+
+
+def _foreign_keys(schema: Schema) -> Iterator[tuple[str, ForeignKey]]:
+    return ((t, fk) for t, v in schema.tables.items() for fk in v.foreign_keys)
+
+
+class _Evaluation:
+    """One comparison: what every part of it needs to know."""
+
+    def __init__(
+        self,
+        real: Mapping[str, DataFrame],
+        synth: Mapping[str, DataFrame],
+        schema: Schema,
+        ratio: float,
+        owners: Mapping[str, str | None],
+        references: set[str],
+        settings: Settings,
+    ) -> None:
+        self.real, self.synth, self.schema, self.ratio = real, synth, schema, ratio
+        self.owners, self.references, self.settings = owners, references, settings
+
+    def sides(self, table: str) -> tuple[DataFrame, DataFrame]:
+        return self.real[table], self.synth[table]
+
+    def profile(self, name: str) -> Profile:
+        return look(*self.sides(name), self.schema.tables[name], self.settings.sample_rows)
+
+    def table(self, name: str, profile: Profile) -> dict[str, Any]:
+        """Everything about one table but its foreign keys."""
+        table, reference = self.schema.tables[name], name in self.references
+        found = evaluate_contents(
+            *self.sides(name),
+            table,
+            profile,
+            max_pair_columns=self.settings.max_pair_columns,
+            sample_rows=self.settings.sample_rows,
+        )
+        identities = evaluate_identities(*self.sides(name), table)
+        for column, figures in identities.items():
+            if column:
+                found["columns"][column] |= _identity(table, column, figures, reference)
+        expected = profile.rows[0] * (1.0 if reference else self.ratio)
+        return {
+            "reference": reference,
+            "rows": profile.rows,
+            "expected_rows": expected,
+            "row_error": abs(profile.rows[1] - expected) / expected if expected else float(profile.rows[1] > 0),
+            "primary_key": _primary_key(table, identities.get(""), profile),
+            **table_score(found["columns"], found["pairs"]),
+            **found,
+            "fk": {},
+        }
+
+    def link(self, name: str, fk: ForeignKey, profiles: Mapping[str, Profile]) -> dict[str, Any]:
+        """Everything about one foreign key. Where both ends were kept there is nothing to score."""
+        tables = self.schema.tables
+        kept = (name in self.references, fk.parent in self.references)
+        scale = self.ratio if kept == (False, True) else 1.0
+        found = evaluate_degrees(self.sides(name), self.sides(fk.parent), fk, scale)
+        association = None
+        if not all(kept):
+            association = evaluate_association(
+                self.sides(name),
+                self.sides(fk.parent),
+                (tables[name], tables[fk.parent]),
+                (profiles[name], profiles[fk.parent]),
+                fk,
+                max_pair_columns=self.settings.max_pair_columns,
+                sample_rows=self.settings.sample_rows,
+            )
+        return {
+            "columns": list(fk.columns),
+            "parent": fk.parent,
+            "owner": self.owners.get(name) == fk.name,
+            "reference": all(kept),
+            **found,
+            "association": association,
+        }
+
+
+def _identity(table: Table, column: str, figures: Mapping[str, int], reference: bool) -> dict[str, Any]:
+    """Distinct shares, and how many synthetic values are real ones: of a link they are its parent's affair."""
+    pairs = (("real_distinct", "real_rows"), ("synth_distinct", "synth_rows"))
+    distinct = [figures[d] / figures[n] if figures[n] else None for d, n in pairs]
+    counted = not reference and role(table, column) is not Role.LINK
+    return {"distinct": distinct, "copied": figures["copied"] if counted else None}
+
+
+def _primary_key(table: Table, figures: Mapping[str, int] | None, profile: Profile) -> dict[str, Any] | None:
+    if figures is None:
+        return None
+    nulls = profile.rows[1] - figures["synth_rows"]
+    return {"columns": list(table.primary_key), "duplicates": figures["repeated"], "nulls": nulls}
+
+
+def _round(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    if isinstance(value, dict):
+        return {k: _round(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_round(v) for v in value]
+    return value

@@ -1,0 +1,113 @@
+"""Batches of families from packs (see encoding.encode), read by Petastorm.
+
+Petastorm shards and shuffles by row group, which is one bucket of parent keys here; packs are shuffled again inside a
+buffer of some row groups. One reader serves the whole fit: a reader per epoch would grow memory and cost its start.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from spark_synth.models.batch import FamilyBatch, concat
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # petastorm still names pyarrow APIs that are deprecated
+    from petastorm import make_batch_reader
+
+logging.getLogger("petastorm").setLevel(logging.ERROR)
+
+BUFFER_PACKS = 1024  # packs held for shuffling: about half a million rows of int16 codes
+FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size"]
+
+
+class PackFeed:
+    """Endless shuffled batches of about `batch_rows` rows from the packs in the folder `path`.
+
+    The order depends on the seed alone. Close it (or use it as a context manager) to stop the reader's thread.
+    """
+
+    def __init__(self, path: str, columns: int, context: int, batch_rows: int, seed: int) -> None:
+        self.columns, self.context, self.batch_rows = columns, context, batch_rows
+        self.random = np.random.default_rng(seed)
+        self.reader = _reader(path, epochs=None, seed=seed)
+
+    def __enter__(self) -> PackFeed:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.reader.stop()
+        self.reader.join()
+
+    def __iter__(self) -> Iterator[FamilyBatch]:
+        waiting: list[FamilyBatch] = []
+        rows = 0
+        for pack in self._shuffled():
+            waiting.append(pack)
+            rows += pack.rows
+            if rows >= self.batch_rows:
+                yield concat(waiting)
+                waiting, rows = [], 0
+
+    def _shuffled(self) -> Iterator[FamilyBatch]:
+        """Packs in random order: each goes out when a later one takes its place in the buffer."""
+        buffer: list[FamilyBatch] = []
+        for group in self.reader:
+            packs = list(_packs(group, self.columns, self.context))
+            size = min(BUFFER_PACKS, max(len(packs), len(buffer)))
+            for i in self.random.permutation(len(packs)):
+                if len(buffer) < size:
+                    buffer.append(packs[i])
+                    continue
+                at = int(self.random.integers(len(buffer)))
+                yield buffer[at]
+                buffer[at] = packs[i]
+
+
+def read_packs(path: str, columns: int, context: int, max_rows: int) -> list[FamilyBatch]:
+    """The first packs of a folder, up to about `max_rows` rows, in a fixed order: the held-out families."""
+    out: list[FamilyBatch] = []
+    rows = 0
+    with _reader(path, epochs=1, seed=0, shuffle=False) as reader:
+        for group in reader:
+            for pack in _packs(group, columns, context):
+                if rows < max_rows:
+                    out.append(pack)
+                    rows += pack.rows
+    return out
+
+
+def _reader(path: str, epochs: int | None, seed: int, shuffle: bool = True) -> Any:  # noqa: ANN401 - petastorm is untyped
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make_batch_reader(
+            path if "://" in path else f"file://{path}",
+            schema_fields=FIELDS,
+            num_epochs=epochs,
+            shuffle_row_groups=shuffle,
+            seed=seed,
+            reader_pool_type="thread",
+            workers_count=1,  # more would race, and the order of batches would no longer follow from the seed
+            results_queue_size=2,
+        )
+
+
+def _packs(group: Any, columns: int, context: int) -> Iterator[FamilyBatch]:  # noqa: ANN401
+    for i in range(len(group.rows)):
+        families = int(group.families[i])
+        yield FamilyBatch(
+            codes=_tensor(group.codes[i], np.int16, (-1, columns)),
+            context=_tensor(group.context[i], np.int16, (families, context)),
+            lengths=_tensor(group.lengths[i], np.int32, (families,)),
+            start=_tensor(group.start[i], np.int32, (families,)),
+            size=_tensor(group.size[i], np.int32, (families,)),
+        )
+
+
+def _tensor(data: bytes, dtype: type, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(data, dtype=dtype).reshape(shape).astype(np.int64))

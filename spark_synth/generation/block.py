@@ -1,0 +1,182 @@
+"""One block of rows, drawn inside a Spark task: the same block gives the same rows wherever and whenever it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from spark_synth.encoding.bloom import Bloom
+from spark_synth.encoding.keys import make_keys
+from spark_synth.encoding.plan import How, TablePlan
+from spark_synth.encoding.text import TextMaker
+from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
+from spark_synth.generation.decode import decode_values, decoded_fields
+from spark_synth.generation.seeds import stream, uniforms
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.batch import ABSENT
+from spark_synth.models.spec import GeneratorSpec
+
+
+@dataclass(frozen=True)
+class BlockJob:
+    """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
+
+    count: rows of the whole synthetic table. parent: whether other tables hang on this one, so that its rows carry
+    their codes. Paths must be readable from executors.
+    """
+
+    folder: str
+    table: str
+    seed: int
+    count: int
+    parent: bool
+
+
+@dataclass
+class _Loaded:
+    plan: TablePlan
+    model: Autoregressive
+    blooms: dict[str, Bloom]
+    texts: list[TextMaker]
+
+
+def output_fields(plan: TablePlan, parent: bool) -> dict[str, str]:
+    """Names and Spark types of what `block_maker` yields."""
+    fields = {"__idx": "bigint", **decoded_fields(plan)}
+    fields |= {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
+    fields |= {f"k{i}": "bigint" if k.how in ("integer", "position") else "string" for i, k in enumerate(plan.keys)}
+    fields |= {f"w{i}": "string" for i in range(len(plan.texts))}
+    fields |= {f"__deg_{i}": "bigint" for i in range(len(plan.degrees))}
+    return fields | ({"__context": "array<smallint>"} if parent else {})
+
+
+def block_maker(job: BlockJob) -> Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]:
+    """A function for mapInPandas: segments sorted by block and row, in; rows of these blocks, out.
+
+    At most one block of segments and its rows are held at a time.
+    """
+
+    def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        torch.set_num_threads(1)  # one core per task; a fixed number also keeps float sums the same everywhere
+        for block in _whole_blocks(frames):
+            yield draw_block(job, block)
+
+    return generate
+
+
+def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
+    """All rows of one block. `block`: the segments of generation.degrees, with owner keys, context and base."""
+    loaded = _load(job.folder, job.table, job.seed)
+    plan, spec = loaded.plan, loaded.model.spec
+    block = block.sort_values(["rows", "row"], ascending=[False, True], kind="stable").reset_index(drop=True)
+    lengths, start = block["rows"].to_numpy(np.int64), block["start"].to_numpy(np.int64)
+    number = int(block["block"].iloc[0])
+    rng = np.random.default_rng(stream(job.seed, "values", job.table, number))
+    generator = torch.Generator().manual_seed(stream(job.seed, "codes", job.table, number))
+    context = _context(block, len(spec.context_cards))
+    clock = _clock(plan, block, lengths, context, rng, job.seed)
+    codes = loaded.model.sample(
+        torch.from_numpy(context),
+        torch.from_numpy(lengths),
+        torch.from_numpy(start),
+        torch.from_numpy(block["size"].to_numpy(np.int64)),
+        generator,
+        clock,
+        clock,
+    ).numpy()
+    family = np.repeat(np.arange(len(block)), lengths)
+    inner = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    index = block["row"].to_numpy(np.int64)[family] + inner
+    out = decode_values(plan, codes, clock.times if clock else None, rng)
+    out.insert(0, "__idx", index)
+    for i in range(len(plan.owner.columns) if plan.owner else 0):
+        out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
+    salt = f"{job.seed}/{job.table}"
+    for i, key in enumerate(plan.keys):
+        out[f"k{i}"] = make_keys(
+            key, index, start[family] + inner, job.count, f"{salt}/{key.column}", loaded.blooms.get(key.column)
+        )
+    _add_texts(out, plan, loaded.texts, rng)
+    for i, degree in enumerate(plan.degrees):
+        out[f"__deg_{i}"] = np.rint(degree.codec.decode(codes[:, degree.at], rng.random(len(codes)))).astype(np.int64)
+    if job.parent:
+        out["__context"] = list(np.concatenate([codes, context[family]], axis=1).astype(np.int16))
+    return out.sort_values("__idx", kind="stable")[list(output_fields(plan, job.parent))]
+
+
+@lru_cache(maxsize=4)
+def _load(folder: str, table: str, seed: int) -> _Loaded:
+    """Plan, model, filters and text makers of a table, once per Python worker."""
+    at = Path(folder) / table
+    plan = TablePlan.from_json(json.loads((at / "plan.json").read_text()))
+    model = Autoregressive(GeneratorSpec.from_json(json.loads((at / "spec.json").read_text())))
+    model.load_state_dict(load_file(at / "weights.safetensors"))
+    blooms = {name: Bloom(words) for name, words in _filters(at).items()}
+    texts = [TextMaker(t, stream(seed, "text", table, t.column) % 2**31, blooms.get(t.column)) for t in plan.texts]
+    return _Loaded(plan, model, blooms, texts)
+
+
+def _filters(at: Path) -> dict[str, np.ndarray]:
+    names = json.loads((at / "filters.json").read_text())
+    return {name: np.load(at / f"filter_{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
+
+
+def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Regroup arriving frames (sorted by block) into one frame per block."""
+    waiting: list[pd.DataFrame] = []
+    for frame in frames:
+        while len(frame):
+            if waiting and frame["block"].iloc[0] != waiting[0]["block"].iloc[0]:
+                yield pd.concat(waiting, ignore_index=True)
+                waiting = []
+            same = frame["block"].to_numpy() == frame["block"].iloc[0]
+            waiting.append(frame[same])
+            frame = frame[~same]
+    if waiting:
+        yield pd.concat(waiting, ignore_index=True)
+
+
+def _context(block: pd.DataFrame, width: int) -> np.ndarray:
+    """int64 (B, P) context codes; ABSENT for families without an owner."""
+    absent = np.full(width, ABSENT, dtype=np.int64)
+    if not width:
+        return np.zeros((len(block), 0), dtype=np.int64)
+    rows = [absent if c is None else np.asarray(c, dtype=np.int64) for c in block["__context"]]
+    return np.stack(rows)
+
+
+def _clock(
+    plan: TablePlan, block: pd.DataFrame, lengths: np.ndarray, context: np.ndarray, rng: np.random.Generator, seed: int
+) -> FamilyClock | None:
+    if plan.time is None:
+        return None
+    base = block["base"].fillna(0).to_numpy(np.int64) if plan.time.base else np.zeros(len(block), dtype=np.int64)
+    long = block["segments"].to_numpy() > 1
+    start, end = np.zeros(len(block), dtype=np.int64), np.full(len(block), FOREVER)
+    if long.any():
+        parent = block["__idx"].to_numpy(np.int64)
+        drawn = [
+            s.codec.decode(context[:, s.at], uniforms(seed, f"{plan.table}/{s.stat}", parent)) for s in plan.course
+        ]
+        first, span = drawn if len(drawn) == 2 else [np.full(len(block), np.nan)] * 2
+        places = [block[c].to_numpy(np.int64) for c in ("segment", "segments", "size")]
+        starts, ends = segment_bounds(plan.time, first, span, *places)
+        start, end = np.where(long, starts, start), np.where(long, ends, end)
+    return FamilyClock(plan.time, lengths, base, long, start, end, rng)
+
+
+def _add_texts(out: pd.DataFrame, plan: TablePlan, makers: list[TextMaker], rng: np.random.Generator) -> None:
+    for i, maker in enumerate(makers):
+        text = maker.draw(len(out), rng)
+        flag = next((k for k, v in enumerate(plan.values) if v.how is How.FLAG and v.column == maker.plan.column), None)
+        if flag is not None:
+            text[out[f"x{flag}"].isna().to_numpy()] = None
+        out[f"w{i}"] = text

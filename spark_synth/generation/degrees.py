@@ -1,0 +1,104 @@
+"""Families before rows: how many children each parent has, which rows they are, and the blocks that draw them.
+
+Degrees are drawn with the parents. Here they are set to the real distribution by rank, brought to the exact total by
+rounding their running sum, and turned into key ranges: the prefix sum gives every child row its index, so keys are
+known before any child is generated. Long families are cut into segments, which may be drawn by different tasks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
+
+from spark_synth.encoding.plan import DegreePlan
+
+SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
+GOLDEN = 0.6180339887498949
+
+
+def exact_degrees(parents: DataFrame, degree: Column, plan: DegreePlan, total: int, real: bool) -> DataFrame:
+    """`parents` with `size` (children) and `first` (index of the first child), summing to `total`.
+
+    parents: has `__idx` from 0. degree: the drawn degree. real: the parents are real rows with real degrees, which
+    are only scaled. Uniqueness (at most one child each) is kept, then the total follows from the distribution.
+    """
+    drawn = parents.withColumn("__drawn", F.coalesce(degree, F.lit(0)).cast("bigint"))
+    if not real:
+        drawn = _to_real_distribution(drawn, plan)
+    return running_total(drawn, "__drawn", None if plan.unique else total)
+
+
+def running_total(rows: DataFrame, column: str, total: int | None) -> DataFrame:
+    """`rows` with `first` (sum of `size` over smaller __idx) and `size`: `column` rounded so that it sums to `total`.
+
+    Rounding the scaled running sum keeps every size within one of its scaled value and zero at zero. None: as it is.
+    """
+    block = F.floor(F.col("__idx") / SUM_BLOCK)
+    sums = rows.groupBy(block.alias("__block")).agg(F.sum(column).alias("__sum"))
+    before = F.sum("__sum").over(Window.orderBy("__block").rowsBetween(Window.unboundedPreceding, -1))
+    bases = sums.select("__block", F.coalesce(before, F.lit(0)).alias("__base"))
+    row = sums.agg(F.sum("__sum").alias("s")).head()
+    found = (row["s"] if row else 0) or 0
+    scale = 1.0 if total is None or not found else total / found
+    inside = Window.partitionBy("__block").orderBy("__idx").rowsBetween(Window.unboundedPreceding, -1)
+    placed = rows.withColumn("__block", block).join(bases, "__block")
+    start = F.col("__base") + F.coalesce(F.sum(column).over(inside), F.lit(0))
+    placed = placed.withColumn("__start", start)
+    first = F.floor(F.col("__start") * scale + 0.5).cast("bigint")
+    end = F.floor((F.col("__start") + F.col(column)) * scale + 0.5).cast("bigint")
+    return placed.select("*", first.alias("first"), (end - first).alias("size")).drop(
+        "__block", "__base", "__start", column
+    )
+
+
+def segments(families: DataFrame, segment_rows: int, block_rows: int) -> DataFrame:
+    """One row per segment: `start` (position in the family), `rows`, `segments`, `row` (first index), `block`."""
+    count = F.ceil(F.col("size") / segment_rows)
+    cut = families.where(F.col("size") > 0).withColumn("segments", count)
+    cut = cut.withColumn("segment", F.explode(F.sequence(F.lit(0).cast("bigint"), F.col("segments") - 1)))
+    start = F.col("segment") * segment_rows
+    cut = cut.withColumn("start", start).withColumn("row", F.col("first") + start)
+    cut = cut.withColumn("rows", F.least(F.lit(segment_rows).cast("bigint"), F.col("size") - F.col("start")))
+    return cut.withColumn("block", F.floor(F.col("row") / block_rows)).drop("first")
+
+
+def ownerless(spark: SparkSession, rows: int, family: int, first: int, block_rows: int) -> DataFrame:
+    """Segments of rows without an owner: families of `family` rows with indices from `first`."""
+    count = -(-rows // family)
+    row = F.lit(first) + F.col("id") * family
+    size = F.least(F.lit(family).cast("bigint"), F.lit(first + rows) - row)
+    zero = F.lit(0).cast("bigint")
+    made = spark.range(count).select(
+        F.lit(-1).cast("bigint").alias("__idx"),
+        size.alias("size"),
+        F.lit(1).cast("bigint").alias("segments"),
+        zero.alias("segment"),
+        zero.alias("start"),
+        row.alias("row"),
+        size.alias("rows"),
+    )
+    return made.withColumn("block", F.floor(F.col("row") / block_rows))
+
+
+def _to_real_distribution(drawn: DataFrame, plan: DegreePlan) -> DataFrame:
+    """Map drawn degrees to real ones of the same rank; ties are spread evenly by the golden-ratio sequence."""
+    counted = {r["__drawn"]: r["count"] for r in drawn.groupBy("__drawn").count().collect()}
+    values = np.array(sorted(counted), dtype=np.int64)
+    shares = np.array([counted[v] for v in values], dtype=float)
+    ends = np.cumsum(shares) / shares.sum()
+    real = np.array([d for d, _ in plan.histogram], dtype=np.int64)
+    weights = np.array([n for _, n in plan.histogram], dtype=float)
+    real_ends = np.cumsum(weights) / weights.sum()
+
+    @pandas_udf("bigint")  # type: ignore[call-overload,untyped-decorator]
+    def mapped(degree: pd.Series, index: pd.Series) -> pd.Series:
+        at = np.searchsorted(values, degree.to_numpy())
+        low = np.where(at > 0, ends[at - 1], 0.0)
+        place = low + (ends[at] - low) * ((index.to_numpy() + 0.5) * GOLDEN % 1.0)
+        rank = np.searchsorted(real_ends, place, side="right").clip(max=len(real) - 1)
+        return pd.Series(real[rank])
+
+    return drawn.withColumn("__drawn", mapped(F.col("__drawn"), F.col("__idx")))

@@ -1,0 +1,162 @@
+"""All tables of a synthetic database, parents before children: each is one pass of Spark over blocks of families.
+
+Rows are written once as Parquet below `work` with what later tables need (index, codes, degrees); links are filled
+when every table exists (generation.links).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.plan import DegreePlan, How, LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.views import quoted, time_units
+from spark_synth.generation.block import BlockJob, block_maker, output_fields
+from spark_synth.generation.decode import computed, typed_columns
+from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+
+ROOT_BLOCK = 4096  # rows of a root table drawn together
+INT_MAX = 2**31 - 1
+INTEGERS = ("tinyint", "smallint", "int", "bigint")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One synthetic database in the making.
+
+    models: folder of plans and weights; work: folder of intermediate rows; kept: tables whose real rows are used,
+    with the Parquet folder of these rows (see generation.kept); plans in generation order.
+    """
+
+    spark: SparkSession
+    plans: Mapping[str, TablePlan]
+    models: str
+    work: str
+    kept: Mapping[str, str]
+    ratio: float
+    seed: int
+    segment_rows: int
+    partitions: int | None
+
+    def rows(self, table: str) -> DataFrame:
+        """The finished rows of a table with their hidden columns."""
+        return self.spark.read.parquet(self.kept.get(table) or f"{self.work}/{table}")
+
+    def target(self, table: str) -> int:
+        """Rows of a table by the ratio alone."""
+        return max(1, round(self.plans[table].rows * self.ratio))
+
+
+def generate_table(run: Generation, table: str) -> int:
+    """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
+    plan = run.plans[table]
+    parent = any(p.owner and p.owner.parent == table for p in run.plans.values())
+    cut, count = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
+    job = BlockJob(run.models, table, run.seed, count, parent)
+    fields = ", ".join(f"`{n}` {t}" for n, t in output_fields(plan, parent).items())
+    blocks = cut.select("block").distinct().count()
+    placed = cut.repartition(min(blocks, run.partitions or blocks) or 1, "block").sortWithinPartitions("block", "row")
+    drawn = placed.mapInPandas(block_maker(job), fields)
+    typed = assemble(drawn, plan, key_types(run, {table: count}))
+    typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
+    return count
+
+
+def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], str]) -> DataFrame:
+    """Columns of the table in source order and types, then the hidden ones; matched links are still NULL."""
+    made: dict[str, Column] = typed_columns(plan)
+    for i, c in enumerate(plan.owner.columns if plan.owner else ()):
+        made[c] = F.col(f"o{i}")
+    made |= {k.column: F.col(f"k{i}") for i, k in enumerate(plan.keys)}
+    made |= {t.column: F.col(f"w{i}") for i, t in enumerate(plan.texts)}
+    late = dict(computed(plan))
+    hidden = [F.col(c) for c in drawn.columns if c.startswith("__")]
+    hidden += [
+        F.col(f"x{i}").alias(f"__has_{v.column}") for i, v in enumerate(plan.values) if v.how is How.FLAG and v.keys
+    ]
+    first = [made.get(c, F.lit(None)).cast(types.get((plan.table, c), t)).alias(c) for c, t in plan.columns.items()]
+    out = drawn.select(*first, *hidden)
+    for name, expression in late.items():
+        out = out.withColumn(name, expression)
+    return out
+
+
+def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str], str]:
+    """Key columns that need 64 bits because the synthetic keys run past 32, and the foreign keys that follow them."""
+    wide: dict[tuple[str, str], str] = {}
+    for t, plan in run.plans.items():
+        count = counts.get(t) or run.target(t) * 2
+        for key in plan.keys:
+            if (
+                key.how == "integer"
+                and key.start + count > INT_MAX
+                and plan.columns[key.column] != "bigint"
+                and t not in run.kept
+            ):
+                wide[t, key.column] = "bigint"
+    changed = True
+    while changed:
+        changed = False
+        for t, plan in run.plans.items():
+            edges: list[LinkPlan | OwnerPlan] = [*plan.links, *([plan.owner] if plan.owner else [])]
+            for edge in edges:
+                for c, p in zip(edge.columns, edge.parent_columns, strict=True):
+                    if (edge.parent, p) in wide and (t, c) not in wide:
+                        wide[t, c] = "bigint"
+                        changed = True
+    return wide
+
+
+def owner_degree(parent: TablePlan, child: TablePlan) -> tuple[int, DegreePlan]:
+    """Which degree of the parent counts the rows of `child` under its owner key."""
+    assert child.owner is not None
+    found = [(i, d) for i, d in enumerate(parent.degrees) if d.table == child.table and d.edge == child.owner.name]
+    return found[0]
+
+
+def _root_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
+    count = run.target(plan.table)
+    row, one, zero = F.col("id"), F.lit(1).cast("bigint"), F.lit(0).cast("bigint")
+    cut = run.spark.range(count).select(
+        F.lit(-1).cast("bigint").alias("__idx"),
+        one.alias("size"),
+        one.alias("segments"),
+        zero.alias("segment"),
+        zero.alias("start"),
+        row.alias("row"),
+        one.alias("rows"),
+        F.floor(row / ROOT_BLOCK).alias("block"),
+    )
+    return cut, count
+
+
+def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
+    owner = plan.owner
+    assert owner is not None
+    above = run.plans[owner.parent]
+    at, degree = owner_degree(above, plan)
+    parents = run.rows(owner.parent)
+    keys = [quoted(c).cast("string").alias(f"o{i}") for i, c in enumerate(owner.parent_columns)]
+    base = F.lit(0).cast("bigint")
+    if plan.time and plan.time.base:
+        base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
+    seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
+    total = round(degree.total * run.ratio)
+    sized = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, real=owner.parent in run.kept)
+    block_rows = _block_rows(degree)
+    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
+    row = sized.agg(F.sum("size").alias("n")).head()
+    owned = (row["n"] if row else 0) or 0
+    free = round(owner.null_rows * run.ratio)
+    if free:
+        cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
+    return cut, owned + free
+
+
+def _block_rows(degree: DegreePlan) -> int:
+    """Rows per block: enough families to fill a batch, few enough to fit in memory."""
+    families = sum(n for d, n in degree.histogram if d)
+    return int(min(65536, max(4096, 128 * degree.total / max(1, families))))

@@ -1,0 +1,201 @@
+"""The default family: autoregressive over sub-columns by running sums, recurrent over sibling rows.
+
+p(rows of a family | context) = prod_t prod_j p(x_tj | x_t,<j ; rows < t ; context). The hidden state of sub-column j
+is a base (context, position, recurrent state) plus the sum of the embeddings of sub-columns < j, as in NADE
+(Larochelle and Murray, AISTATS 2011; Uria et al., JMLR 2016), followed by a small layer of its own. Two direct paths
+enter that layer undiluted: the same sub-column of the previous sibling, and the family's summary of the same column.
+Output biases start at the log frequencies with zero weights, so an untrained network is a smoothed frequency model.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spark_synth.models.base import Clock, Masks
+from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.running import running_sum
+from spark_synth.models.sampling import draw_families
+from spark_synth.models.spec import GeneratorSpec
+
+BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
+CARD_GROUPS = (8, 24, 72, 10**9)  # output layers are padded to the widest sub-column of their group only
+IMPOSSIBLE = -1e4
+
+
+class Autoregressive(nn.Module):
+    """Implements models.base.Generator. All tensors on CPU or one device; float32."""
+
+    offsets: Tensor
+    context_offsets: Tensor
+
+    def __init__(self, spec: GeneratorSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        columns, hidden, head = len(spec.cards), spec.hidden, spec.head
+        self.register_buffer("offsets", _offsets(spec.cards), persistent=False)
+        self.register_buffer("context_offsets", _offsets(spec.context_cards), persistent=False)
+        self.value = _table(sum(spec.cards), hidden, 0.5 / math.sqrt(columns))
+        self.same_before = _table(sum(spec.cards), head, 0.05)
+        self.base = nn.Parameter(torch.full((hidden,), 0.2))
+        if spec.context_cards:
+            self.context = _table(sum(spec.context_cards), hidden, 1 / math.sqrt(len(spec.context_cards)))
+            self.summary = _table(sum(spec.context_cards), head, 0.05)
+            self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        if spec.recurrent:
+            self.places = nn.ModuleList([nn.Embedding(BUCKETS, hidden) for _ in range(3)])
+            for place in self.places.parameters():
+                nn.init.normal_(place, std=0.05)
+            self.row_in = nn.Linear(hidden, hidden)
+            self.memory = nn.GRU(hidden, hidden, batch_first=True)
+            self.row_out = nn.Linear(hidden, hidden)
+        self.inner = nn.Parameter(torch.randn(columns, hidden, head) * math.sqrt(2 / hidden))
+        self.inner_bias = nn.Parameter(torch.full((columns, 1, head), 0.1))
+        self.groups = _groups(spec)
+        self.outer = nn.ParameterList([nn.Parameter(w) for w in self._outer()])
+        self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
+        self.dropout = nn.Dropout(spec.dropout)
+
+    # -- training ---------------------------------------------------------------------------------------------
+
+    def loss(self, batch: FamilyBatch) -> Tensor:
+        """Mean over rows of the negative log likelihood of the drawn sub-columns, in nats."""
+        return self.column_losses(batch).sum() / batch.rows
+
+    def column_losses(self, batch: FamilyBatch) -> Tensor:
+        """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
+        index = _index(batch.codes, self.offsets)
+        family, position = batch.family(), batch.position()
+        context = self.context_state(batch.context, len(batch.lengths))
+        rows = F.embedding_bag(index, self.value.weight, mode="sum") if self.spec.recurrent else context
+        base = self.base_state(batch, context, rows, family, position)
+        running = running_sum(self.value.weight, base, index.T.contiguous())
+        hidden = torch.baddbmm(self.inner_bias, running, self.inner)
+        hidden = hidden + self.same_before(_before(index, position, self.same_before.padding_idx).T)
+        # One mask for all sub-columns of a row: drawing one for each would cost more than the layer itself.
+        hidden = F.relu(self._add_summaries(hidden, batch.context, family)) * self.dropout(
+            hidden.new_ones(hidden.shape[1:])
+        )
+        losses = torch.zeros(len(self.spec.cards))
+        for columns, weight, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
+            logits = torch.baddbmm(bias, hidden[columns], weight)
+            target = batch.codes[:, columns].T
+            nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
+            losses = losses.index_add(0, torch.tensor(columns), nll.view(len(columns), -1).sum(1))
+        return losses
+
+    def context_state(self, context: Tensor, families: int) -> Tensor:
+        """(B, H): the base of every row of a family."""
+        if not self.spec.context_cards:
+            return self.base.expand(families, -1)
+        mixed: Tensor = self.mix(F.relu(self.context(_index(context, self.context_offsets)).sum(1)))
+        return mixed + self.base
+
+    def base_state(self, batch: FamilyBatch, context: Tensor, rows: Tensor, family: Tensor, position: Tensor) -> Tensor:
+        """(N, H): context, place in the family and memory of the rows before."""
+        base = context[family]
+        if not self.spec.recurrent:
+            return base
+        base = base + self.place_state(batch.start[family] + position, batch.size[family])
+        padded = rows.new_zeros(len(batch.lengths), int(batch.lengths.max()), self.spec.hidden)
+        padded[family, position] = self.row_in(rows)
+        state, _ = self.memory(padded + context[:, None])
+        shifted = F.pad(state, (0, 0, 1, 0))[:, :-1]
+        out: Tensor = base + self.row_out(shifted)[family, position]
+        return out
+
+    def place_state(self, position: Tensor, size: Tensor) -> Tensor:
+        """(N, H): embeddings of the position, of the rows still to come and of the family size."""
+        parts = (position, size - 1 - position, size)
+        return torch.stack([p(bucket(x)) for p, x in zip(self.places, parts, strict=True)]).sum(0)
+
+    # -- sampling ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        context: Tensor,
+        lengths: Tensor,
+        start: Tensor,
+        size: Tensor,
+        generator: torch.Generator,
+        clock: Clock | None = None,
+        masks: Masks | None = None,
+    ) -> Tensor:
+        """Codes int64 (N, C) of new rows; see models.sampling."""
+        self.eval()
+        return draw_families(self, context, lengths, start, size, generator, clock, masks)
+
+    # -- pieces shared by both --------------------------------------------------------------------------------
+
+    def summary_paths(self, context: Tensor) -> dict[int, Tensor]:
+        """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
+        index = _index(context, self.context_offsets) if self.spec.summaries else context
+        return {j: self.summary(index[:, at]).sum(1) for j, at in self.spec.summaries.items()}
+
+    def _add_summaries(self, hidden: Tensor, context: Tensor, family: Tensor) -> Tensor:
+        if not self.spec.summaries:
+            return hidden
+        paths = self.summary_paths(context)
+        extra = torch.stack(list(paths.values()))[:, family]
+        return hidden.index_add(0, torch.tensor(list(paths)), extra)
+
+    def _outer(self) -> list[Tensor]:
+        return [torch.zeros(len(g), self.spec.head, self._width(g)) for g in self.groups]
+
+    def _outer_bias(self) -> list[Tensor]:
+        biases = []
+        for group in self.groups:
+            bias = torch.full((len(group), 1, self._width(group)), IMPOSSIBLE)
+            for i, j in enumerate(group):
+                counts = torch.tensor(self.spec.frequencies[j], dtype=torch.float32)
+                smoothed = counts + 0.05 * (counts > 0) + 1e-4
+                bias[i, 0, : len(counts)] = torch.log(smoothed / smoothed.sum())
+            biases.append(bias)
+        return biases
+
+    def _width(self, group: list[int]) -> int:
+        return max(self.spec.cards[j] for j in group)
+
+
+def bucket(x: Tensor) -> Tensor:
+    """Bucket index of a non-negative count: exact to 31, then four buckets per doubling, capped."""
+    large = 32 + torch.floor(4 * torch.log2(x.clamp(min=32).double() / 32)).long()
+    return torch.where(x < 32, x, large).clamp(0, BUCKETS - 1)
+
+
+def _groups(spec: GeneratorSpec) -> list[list[int]]:
+    """Drawn sub-columns by width of their output."""
+    drawn = [j for j in range(len(spec.cards)) if j not in spec.given]
+    low, groups = 0, []
+    for high in CARD_GROUPS:
+        groups.append([j for j in drawn if low < spec.cards[j] <= high])
+        low = high
+    return [g for g in groups if g]
+
+
+def _offsets(cards: list[int]) -> Tensor:
+    ends = torch.cumsum(torch.tensor([0, *cards]), 0)
+    return ends.long()
+
+
+def _index(codes: Tensor, offsets: Tensor) -> Tensor:
+    """Rows of an embedding table for codes (N, C); ABSENT maps to the zero row at the end."""
+    return torch.where(codes == ABSENT, offsets[-1], codes + offsets[:-1])
+
+
+def _before(index: Tensor, position: Tensor, absent: int | None) -> Tensor:
+    """(N, C): index of the same sub-column in the previous sibling, the zero row where there is none."""
+    previous = torch.roll(index, 1, 0)
+    return torch.where(position[:, None] > 0, previous, torch.tensor(absent))
+
+
+def _table(rows: int, width: int, std: float) -> nn.Embedding:
+    table = nn.Embedding(rows + 1, width, padding_idx=rows)
+    with torch.no_grad():
+        table.weight.normal_(std=std)
+        table.weight[rows] = 0
+    return table

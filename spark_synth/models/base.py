@@ -1,0 +1,54 @@
+"""The interface that every generator family implements."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spark_synth.models.batch import FamilyBatch
+
+
+class Clock(Protocol):
+    """Turns drawn time codes into absolute times, and these into the given sub-columns."""
+
+    def advance(self, active: int, step: int, codes: np.ndarray) -> np.ndarray:
+        """Given codes int64 (active, G) for the first `active` families at this step.
+
+        codes: int64 (active, C) with the time sub-columns of the row already drawn.
+        """
+        ...
+
+
+class Generator(Protocol):
+    """A conditional generator of families of rows."""
+
+    def loss(self, batch: FamilyBatch) -> Tensor:
+        """Scalar training loss: mean over rows of the row's negative log likelihood, or its stand-in, in nats."""
+        ...
+
+    def sample(
+        self,
+        context: Tensor,
+        lengths: Tensor,
+        start: Tensor,
+        size: Tensor,
+        generator: torch.Generator,
+        clock: Clock | None = None,
+        masks: Masks | None = None,
+    ) -> Tensor:
+        """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
+
+        context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch.
+        """
+        ...
+
+
+class Masks(Protocol):
+    """Narrows what may be drawn where some codes are impossible (a key used up within the family)."""
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K) of the codes that may be drawn for `column`, or None for all."""
+        ...

@@ -1,0 +1,48 @@
+"""What a generator sees: families of rows as integer codes, never padded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ABSENT = -1  # code of a sub-column that does not apply to a row: no embedding, no loss
+
+
+@dataclass(frozen=True)
+class FamilyBatch:
+    """B families with N rows in total; the rows of a family follow each other in order.
+
+    codes: int64 (N, C), sub-column codes, ABSENT where one does not apply.
+    context: int64 (B, P), the codes of the owner row and its ancestors; P = 0 for a root table.
+    lengths: int64 (B,), rows of each family in this batch, all >= 1, summing to N.
+    start: int64 (B,), position of the first row within the whole family (a segment starts later than 0).
+    size: int64 (B,), rows of the whole family.
+    """
+
+    codes: Tensor
+    context: Tensor
+    lengths: Tensor
+    start: Tensor
+    size: Tensor
+
+    @property
+    def rows(self) -> int:
+        """N, the number of rows."""
+        return self.codes.shape[0]
+
+    def family(self) -> Tensor:
+        """int64 (N,): the family index of each row."""
+        return torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
+
+    def position(self) -> Tensor:
+        """int64 (N,): the position of each row within its batch segment, from 0."""
+        first = torch.cumsum(self.lengths, 0) - self.lengths
+        return torch.arange(self.rows) - torch.repeat_interleave(first, self.lengths)
+
+
+def concat(batches: list[FamilyBatch]) -> FamilyBatch:
+    """One batch of all families, in order."""
+    parts = zip(*((b.codes, b.context, b.lengths, b.start, b.size) for b in batches), strict=True)
+    return FamilyBatch(*(torch.cat(p) for p in parts))

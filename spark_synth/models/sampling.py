@@ -1,0 +1,124 @@
+"""Ancestral sampling of families: one sub-column at a time, all families of a block side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spark_synth.models.base import Clock, Masks
+from spark_synth.models.batch import ABSENT
+
+if TYPE_CHECKING:
+    from spark_synth.models.autoregressive import Autoregressive
+
+
+def draw_families(
+    model: Autoregressive,
+    context: Tensor,
+    lengths: Tensor,
+    start: Tensor,
+    size: Tensor,
+    generator: torch.Generator,
+    clock: Clock | None,
+    masks: Masks | None,
+) -> Tensor:
+    """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
+    first = torch.cumsum(lengths, 0) - lengths
+    codes = torch.full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
+    drawer = _Drawer(model, context, generator, clock, masks)
+    for step in range(int(lengths[0]) if len(lengths) else 0):
+        active = int((lengths > step).sum())
+        codes[first[:active] + step] = drawer.row(step, active, start[:active] + step, size[:active])
+    return codes
+
+
+class _Drawer:
+    """State of the families in flight: recurrent memory, previous row, summaries."""
+
+    def __init__(
+        self,
+        model: Autoregressive,
+        context: Tensor,
+        generator: torch.Generator,
+        clock: Clock | None,
+        masks: Masks | None,
+    ) -> None:
+        self.model, self.generator, self.clock, self.masks = model, generator, clock, masks
+        self.context = model.context_state(context, len(context))
+        self.paths = model.summary_paths(context)
+        self.given = set(model.spec.given)
+        self.outputs = {
+            j: (weight[i], bias[i, 0])
+            for group, weight, bias in zip(model.groups, model.outer, model.outer_bias, strict=True)
+            for i, j in enumerate(group)
+        }
+        self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)
+        self.before: Tensor | None = None
+
+    def row(self, step: int, active: int, position: Tensor, size: Tensor) -> Tensor:
+        """Draw the next row of the first `active` families: codes (active, C)."""
+        model, cards = self.model, self.model.spec.cards
+        running = self._base(active, position, size)
+        codes = torch.full((active, len(cards)), ABSENT)
+        origin = running
+        for j in range(len(cards)):
+            if j in self.given:
+                if codes[:, j].max() == ABSENT and self.clock is not None:
+                    codes[:, model.spec.given] = torch.from_numpy(self.clock.advance(active, step, codes.numpy()))
+            else:
+                codes[:, j] = self._draw(j, step, running, codes)
+            index = torch.where(codes[:, j] == ABSENT, model.offsets[-1], codes[:, j] + model.offsets[j])
+            running = running + model.value.weight[index]
+        if model.spec.recurrent:
+            rows = (model.row_in(running - origin) + self.context[:active])[:, None]
+            _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
+        self.before = codes
+        return codes
+
+    def _base(self, active: int, position: Tensor, size: Tensor) -> Tensor:
+        base = self.context[:active]
+        if not self.model.spec.recurrent:
+            return base
+        past = self.memory[0, :active] if self.before is not None else torch.zeros_like(base)
+        out: Tensor = base + self.model.place_state(position, size) + self.model.row_out(past)
+        return out
+
+    def _draw(self, j: int, step: int, running: Tensor, codes: Tensor) -> Tensor:
+        model, active = self.model, len(running)
+        allowed = self.masks.allowed(j, active, step, codes.numpy()) if self.masks else None
+        if allowed is not None and not allowed.any():
+            return torch.full((active,), ABSENT)
+        hidden = F.relu(running) @ model.inner[j] + model.inner_bias[j]
+        if self.before is not None:
+            past = self.before[:active, j]
+            index = torch.where(past == ABSENT, model.offsets[-1], past + model.offsets[j])
+            hidden = hidden + model.same_before.weight[index]
+        if j in self.paths:
+            hidden = hidden + self.paths[j][:active]
+        weight, bias = self.outputs[j]
+        card = model.spec.cards[j]
+        logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
+        if allowed is not None:
+            logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
+        return _inverse_cdf(logits, stratified(active, self.generator))
+
+
+def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Draw one code per row (B, K) at the given uniforms; rows where nothing is possible become ABSENT."""
+    impossible = torch.isinf(logits).all(1)
+    cumulative = torch.cumsum(torch.softmax(logits.double(), 1), 1)
+    drawn = (cumulative < (uniform * cumulative[:, -1])[:, None]).sum(1).clamp(max=logits.shape[1] - 1)
+    return torch.where(impossible, torch.tensor(ABSENT), drawn)
+
+
+def stratified(n: int, generator: torch.Generator) -> Tensor:
+    """n uniforms, one in each n-th of [0, 1), in random order: each is uniform, and together they are even.
+
+    Latin hypercube draws (McKay et al., 1979): counts of a small table come out as its probabilities say instead of
+    with binomial noise.
+    """
+    strata = torch.randperm(n, generator=generator)
+    return (strata + torch.rand(n, generator=generator, dtype=torch.float64)) / n

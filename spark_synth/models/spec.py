@@ -1,0 +1,38 @@
+"""The shape of a generator: everything needed to build its network, serialisable as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """Sub-columns and sizes of one table's generator.
+
+    cards: codes per sub-column, in autoregressive order.
+    given: sub-columns that are computed from earlier ones, not drawn (calendar features of the row's time).
+    context_cards: codes per context sub-column; empty for a root table.
+    summaries: sub-column -> context positions that summarise the same column over the family.
+    recurrent: whether rows depend on the rows before them in the family.
+    frequencies: code counts per sub-column in the training data (smoothed into the output biases).
+    """
+
+    cards: list[int]
+    given: list[int] = field(default_factory=list)
+    context_cards: list[int] = field(default_factory=list)
+    summaries: dict[int, list[int]] = field(default_factory=dict)
+    recurrent: bool = False
+    frequencies: list[list[float]] = field(default_factory=list)
+    hidden: int = 256
+    head: int = 64
+    dropout: float = 0.1
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> GeneratorSpec:
+        """The spec written by `to_json` (JSON turns the keys of `summaries` into text)."""
+        return GeneratorSpec(**{**data, "summaries": {int(k): v for k, v in data["summaries"].items()}})

@@ -1,0 +1,77 @@
+"""The evaluate stage: real against synthetic in Spark, metrics.json, the report, and both in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_synth.config import RunConfig
+from spark_synth.evaluation import evaluate_database, flatten, write_report
+from spark_synth.pipeline.package import Package
+from spark_synth.pipeline.state import Manifest
+from spark_synth.progress import Progress
+from spark_synth.sinks import read_delta, table_target
+from spark_synth.tracking import Tracker
+
+
+def evaluate_tables(
+    spark: SparkSession,
+    config: RunConfig,
+    real: Mapping[str, DataFrame],
+    package: Package,
+    manifest: Manifest,
+    tracker: Tracker,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Compare, write `metrics.json` and `report/`, log both; returns the metrics."""
+    folder = manifest.path.parent
+    progress.stage("evaluate")
+    synth = {t: read_delta(spark, table_target(config.output, folder.name, t)) for t in package.plans}
+    kept = {t for t, entry in manifest.data["tables"].items() if entry.get("kept")}
+    metrics = evaluate_database(
+        real,
+        synth,
+        package.schema,
+        ratio=manifest.data["asked"]["ratio"],
+        owners=package.owners,
+        references=kept,
+        settings=config.evaluate,
+    )
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_report(metrics, folder / "report", _about(manifest, folder.name, kept))
+    tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
+    with tracker.run(f"evaluate-{folder.name}", tags) as run:
+        run.log_params(
+            {
+                "identifier": folder.name,
+                "ratio": manifest.data["asked"]["ratio"],
+                "evaluate": config.evaluate.model_dump(),
+            }
+        )
+        run.log_metrics(flatten(metrics))
+        run.log_artifacts(folder / "report", "report")
+        run.log_text(json.dumps(metrics, indent=1), "metrics.json")
+        for table, one in metrics["tables"].items():
+            with tracker.nested(run, f"table:{table}", {"table": table}) as nested:
+                prefix = f"{table}/"
+                whole = flatten({**metrics, "tables": {table: one}})
+                nested.log_metrics({k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)})
+    manifest.update(state="evaluated", score=metrics["summary"].get("score"), problems=metrics.get("problems", []))
+    return metrics
+
+
+def _about(manifest: Manifest, identifier: str, kept: set[str]) -> dict[str, Any]:
+    asked = manifest.data["asked"]
+    return {
+        "identifier": identifier,
+        "seed": asked["seed"],
+        "ratio": asked["ratio"],
+        "run_id": manifest.data["run_id"],
+        "created": manifest.data["created"],
+        "versions": manifest.data["versions"],
+        "durations": manifest.data.get("durations", {}),
+        "references": sorted(kept),
+    }

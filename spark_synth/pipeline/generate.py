@@ -1,0 +1,111 @@
+"""The generate stage: a trained package -> rows per block of families -> Delta tables."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from spark_synth.config import RunConfig
+from spark_synth.encoding.fit import Fitted, each
+from spark_synth.errors import UserError
+from spark_synth.generation.links import fill_links
+from spark_synth.generation.tables import Generation, generate_table
+from spark_synth.pipeline.package import Package
+from spark_synth.pipeline.state import Manifest
+from spark_synth.pipeline.train import keep_table, training_folder
+from spark_synth.progress import Progress
+from spark_synth.schema.model import ForeignKey
+from spark_synth.sinks import table_target, write_delta
+
+
+def generate_database(
+    spark: SparkSession, config: RunConfig, package: Package, manifest: Manifest, run_id: str, progress: Progress
+) -> dict[str, int]:
+    """Generate and write every table that the manifest does not call written; rows by table."""
+    identifier = manifest.path.parent.name
+    work = Path(config.output).absolute() / "_work" / identifier
+    kept = _kept(spark, config, package, work)
+    run = Generation(
+        spark=spark,
+        plans=package.plans,
+        models=str(package.folder),
+        work=str(work / "rows"),
+        kept=kept,
+        ratio=config.generate.ratio,
+        seed=config.seed,
+        segment_rows=package.segment_rows,
+        partitions=config.generate.partitions,
+    )
+    progress.stage(f"generate {len(package.plans)} tables")
+    for level in _levels(package):
+        each([t for t in level if t not in kept], lambda t: _rows(run, t, manifest, progress))
+    progress.stage("write Delta tables")
+    each(list(package.plans), lambda t: _write(run, config, identifier, t, manifest, run_id, progress))
+    shutil.rmtree(work, ignore_errors=True)
+    return {t: manifest.data["tables"][t]["rows"] for t in package.plans}
+
+
+def _kept(spark: SparkSession, config: RunConfig, package: Package, work: Path) -> dict[str, str]:
+    """Folders of the real rows of reference and preserved tables."""
+    preserved = [t for t in config.generate.preserve_tables if t not in package.references]
+    for t in preserved:
+        if t not in package.plans:
+            raise UserError(f"generate.preserve_tables: {t!r} is not a table (tables: {', '.join(package.plans)})")
+        owner = package.plans[t].owner
+        if owner and owner.parent not in preserved and owner.parent not in package.references:
+            raise UserError(
+                f"generate.preserve_tables: {t} hangs on {owner.parent}, whose rows are new; name {owner.parent} too"
+            )
+    kept = {t: str(package.folder / "kept" / t) for t in package.references}
+    if preserved:
+        fitted = Fitted(package.plans, str(training_folder(config)))
+        if not Path(fitted.work, "frames").exists():
+            raise UserError(
+                "generate.preserve_tables: the training files of this configuration are gone; run train again"
+            )
+        for t in preserved:
+            kept[t] = str(work / "kept" / t)
+            keep_table(spark, fitted, t, package.schema, _owners(package), kept[t])
+    return kept
+
+
+def _owners(package: Package) -> Mapping[str, ForeignKey | None]:
+    return {
+        t: next((fk for fk in package.schema.table(t).foreign_keys if fk.name == name), None)
+        for t, name in package.owners.items()
+    }
+
+
+def _levels(package: Package) -> list[list[str]]:
+    """Tables by their depth in the owner forest."""
+    depth: dict[str, int] = {}
+    for t, plan in package.plans.items():
+        depth[t] = depth[plan.owner.parent] + 1 if plan.owner else 0
+    return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
+
+
+def _rows(run: Generation, table: str, manifest: Manifest, progress: Progress) -> None:
+    if manifest.state_of(table) == "written" or (
+        manifest.state_of(table) == "rows" and Path(run.work, table, "_SUCCESS").exists()
+    ):
+        return
+    began = time.monotonic()
+    rows = generate_table(run, table)
+    seconds = time.monotonic() - began
+    manifest.table(table, state="rows", rows=rows, seconds=round(seconds, 1))
+    progress.done(table, f"{rows:,} rows, {rows / seconds:,.0f} rows/s")
+
+
+def _write(
+    run: Generation, config: RunConfig, identifier: str, table: str, manifest: Manifest, run_id: str, progress: Progress
+) -> None:
+    if manifest.state_of(table) == "written":
+        return
+    target = table_target(config.output, identifier, table)
+    rows = write_delta(fill_links(run, table), target, f"spark-synth/{run_id}/{identifier}/{table}", 1)
+    manifest.table(table, state="written", rows=rows, target=target, kept=table in run.kept)
+    progress.done(table, f"{rows:,} rows written")

@@ -1,0 +1,63 @@
+"""The trained database as files: plans, weights, filters, kept rows. What MLflow stores and generation loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spark_synth.encoding.plan import TablePlan
+from spark_synth.errors import RunError
+from spark_synth.schema import Schema
+
+DATABASE = "database.json"
+
+
+@dataclass(frozen=True)
+class Package:
+    """The folder of a trained database.
+
+    owners: owner foreign key name by table. segment_rows: rows after which a family was cut in training.
+    """
+
+    folder: Path
+    schema: Schema
+    plans: dict[str, TablePlan]
+    owners: dict[str, str | None]
+    segment_rows: int
+
+    @property
+    def references(self) -> set[str]:
+        """Tables whose real rows are kept."""
+        return {t for t, plan in self.plans.items() if plan.reference}
+
+
+def save_package(package: Package, blooms: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Write plans and filters; the weights are written by training, the kept rows by Spark."""
+    for t, plan in package.plans.items():
+        at = package.folder / t
+        at.mkdir(parents=True, exist_ok=True)
+        (at / "plan.json").write_text(json.dumps(plan.to_json()))
+        (at / "filters.json").write_text(json.dumps(list(blooms[t])))
+        for i, words in enumerate(blooms[t].values()):
+            np.save(at / f"filter_{i}.npy", words, allow_pickle=False)
+    about = {
+        "schema": package.schema.model_dump(mode="json"),
+        "tables": list(package.plans),
+        "owners": package.owners,
+        "segment_rows": package.segment_rows,
+    }
+    (package.folder / DATABASE).write_text(json.dumps(about))
+
+
+def load_package(folder: Path) -> Package:
+    """Read what `save_package` wrote."""
+    try:
+        about = json.loads((folder / DATABASE).read_text())
+        plans = {t: TablePlan.from_json(json.loads((folder / t / "plan.json").read_text())) for t in about["tables"]}
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"the trained model in {folder} cannot be read ({error}); train again") from error
+    return Package(folder, Schema.model_validate(about["schema"]), plans, about["owners"], about["segment_rows"])

@@ -1,0 +1,250 @@
+"""The commands: each opens what it needs, runs its stage and leaves the manifest behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from spark_synth.config import RunConfig
+from spark_synth.errors import RunError, UserError
+from spark_synth.pipeline.evaluate import evaluate_tables
+from spark_synth.pipeline.generate import generate_database
+from spark_synth.pipeline.package import Package, load_package
+from spark_synth.pipeline.state import Manifest, now, open_manifest, training_fingerprint
+from spark_synth.pipeline.train import train_database, training_folder
+from spark_synth.progress import Progress
+from spark_synth.schema import Schema, check_schema, load_schema
+from spark_synth.session import SQLITE_PACKAGE, build_session
+from spark_synth.sources import Database, open_database
+from spark_synth.tracking import Tracker
+
+CONF = {"spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "4096"}
+
+
+@dataclass
+class Workshop:
+    """What the stages of one command share: session, source, tracker; each opened when first asked for."""
+
+    config: RunConfig
+    approve: bool = False
+    progress: Progress = field(default_factory=Progress)
+    log_file: Path | None = None
+    _spark: SparkSession | None = None
+    _database: Database | None = None
+    _tracker: Tracker | None = None
+
+    @property
+    def spark(self) -> SparkSession:
+        """The Spark session."""
+        if self._spark is None:
+            extra = [SQLITE_PACKAGE] if self._is_sqlite() else []
+            self._spark = build_session(self.config.spark, extra, self.log_file)
+            for key, value in CONF.items():
+                self._spark.conf.set(key, value)
+        return self._spark
+
+    @property
+    def tracker(self) -> Tracker:
+        """The MLflow experiment."""
+        if self._tracker is None:
+            self._tracker = Tracker(self.config.tracking)
+        return self._tracker
+
+    def schema(self) -> Schema:
+        """The checked schema; UserError while a discovered one is not approved."""
+        schema = load_schema(self.config.schema_path)
+        if not schema.approved and not self.approve:
+            raise UserError(
+                f"schema {self.config.schema_path} is not approved: review it, then set approved: true or pass --approve"
+            )
+        for table, settings in self.config.tables.items():
+            if table not in schema.tables:
+                raise UserError(f"option tables.{table}: no such table in the schema ({', '.join(schema.tables)})")
+            if settings.owner is not None:
+                _name_owner(schema, table, settings.owner)
+        check_schema(schema)
+        return schema
+
+    def database(self) -> Database:
+        """The real tables, read, checked and sampled."""
+        if self._database is None:
+            schema = self.schema()
+            self.progress.stage("read the source")
+            self._database = open_database(self.spark, self.config.source, schema, self.config.seed)
+            for name, count in self._database.orphans.items():
+                if count:
+                    self.progress.note(f"foreign key {name}: {count:,} rows point at no row of the parent")
+        return self._database
+
+    def real(self, package: Package) -> Mapping[str, DataFrame]:
+        """The real tables as training saw them, without parsing the source again if the training files are there."""
+        rows = training_folder(self.config) / "rows"
+        if not all((rows / t / "_SUCCESS").exists() for t in package.plans):
+            return self.database().tables
+        return {
+            t: self.spark.read.parquet(str(rows / t)).select(*[f"`{c}`" for c in plan.columns])
+            for t, plan in package.plans.items()
+        }
+
+    def _is_sqlite(self) -> bool:
+        source = self.config.source
+        return source.format == "sqlite" or source.path.endswith((".sqlite", ".db", ".sqlite3"))
+
+
+def discover(config: RunConfig, out: Path | None) -> Path:
+    """Not in this release."""
+    raise UserError("discover is not available yet: declare the schema in YAML (conf/demo.schema.yaml is an example)")
+
+
+def export(config: RunConfig, to: str, prefix: str) -> None:
+    """Not in this release."""
+    raise UserError("export is not available yet: the synthetic tables are Delta folders that any reader opens")
+
+
+def train(config: RunConfig, approve: bool = False) -> str:
+    """Fit encoders and models; the MLflow run id."""
+    shop = Workshop(config, approve)
+    run_id, _ = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
+    return run_id
+
+
+def generate(config: RunConfig, run_id: str | None = None) -> Path:
+    """Generate a database from a trained run; the output folder."""
+    shop = Workshop(config, approve=True)
+    manifest = _manifest(config, {"run": run_id} if run_id else {})
+    if "run_id" not in manifest.data:
+        manifest.update(run_id=run_id or _latest(shop))
+    package = _package(shop, manifest.data["run_id"])
+    _generate(shop, package, manifest)
+    return manifest.path.parent
+
+
+def evaluate(config: RunConfig) -> Path:
+    """Evaluate a generated database; its folder."""
+    if config.generate.identifier is None:
+        raise UserError("evaluate needs the name of a generated database: pass --identifier NAME")
+    folder = Path(config.output).absolute() / config.generate.identifier
+    if not (folder / "manifest.json").exists():
+        raise UserError(f"no generated database in {folder}: check output and --identifier")
+    shop = Workshop(config, approve=True)
+    manifest = Manifest.read(folder)
+    package = _package(shop, manifest.data["run_id"])
+    _evaluate(shop, package, manifest)
+    return folder
+
+
+def run(config: RunConfig) -> Path:
+    """Everything, continued where an earlier attempt with the same identifier stopped; the output folder."""
+    shop = Workshop(config)
+    shop.schema()
+    manifest = _manifest(config, {"fingerprint": training_fingerprint(config)})
+    shop.log_file = manifest.path.parent / "spark.log"
+    if manifest.data["state"] == "evaluated":
+        shop.progress.note(f"{manifest.path.parent} is complete: nothing to do")
+        return manifest.path.parent
+    if "run_id" not in manifest.data:
+        with _timed(manifest, "train"):
+            run_id, package = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
+        manifest.update(run_id=run_id)
+    else:
+        package = _package(shop, manifest.data["run_id"])
+    if manifest.data["state"] != "generated":
+        _generate(shop, package, manifest)
+    _evaluate(shop, package, manifest)
+    return manifest.path.parent
+
+
+def _manifest(config: RunConfig, more: Mapping[str, Any]) -> Manifest:
+    identifier = config.generate.identifier or f"synthetics_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    asked = {"seed": config.seed, "ratio": config.generate.ratio, "preserve": config.generate.preserve_tables, **more}
+    return open_manifest(Path(config.output).absolute() / identifier, asked)
+
+
+def _latest(shop: Workshop) -> str:
+    found = shop.tracker.find({"stage": "train", "fingerprint": training_fingerprint(shop.config)})
+    found = found or shop.tracker.find({"stage": "train"})
+    if found is None:
+        raise UserError("no finished train run in the tracking store: run `spark-synth train` first, or pass --run")
+    return found
+
+
+def _package(shop: Workshop, run_id: str) -> Package:
+    """The trained package of a run, from the training folder if it is still there, else from MLflow."""
+    fingerprint = shop.tracker.tags(run_id).get("fingerprint", "")
+    work = Path(shop.config.output).absolute() / "_work"
+    local = work / fingerprint / "model"
+    if fingerprint and (local / "database.json").exists():
+        return load_package(local)
+    return load_package(shop.tracker.download(run_id, "model", work / f"run-{run_id}"))
+
+
+def _generate(shop: Workshop, package: Package, manifest: Manifest) -> None:
+    config, folder = shop.config, manifest.path.parent
+    tags = {"stage": "generate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
+    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, "generate"):
+        tracked.log_params({"identifier": folder.name, "ratio": config.generate.ratio, "seed": config.seed})
+        began = time.monotonic()
+        rows = generate_database(shop.spark, config, package, manifest, manifest.data["run_id"], shop.progress)
+        tracked.log_metrics({f"{t}/rows": float(n) for t, n in rows.items()})
+        tracked.log_metrics({"rows_per_second": sum(rows.values()) / (time.monotonic() - began)})
+    manifest.update(state="generated")
+
+
+def _evaluate(shop: Workshop, package: Package, manifest: Manifest) -> None:
+    with _timed(manifest, "evaluate"):
+        real = shop.real(package)
+        metrics = evaluate_tables(shop.spark, shop.config, real, package, manifest, shop.tracker, shop.progress)
+    _summary(shop, metrics, manifest)
+    fatal = [p for p in metrics.get("problems", []) if "orphan" in p or "duplicate" in p]
+    if fatal:
+        raise RunError(f"integrity gate failed: {fatal[0]} (report: {manifest.path.parent / 'report' / 'index.html'})")
+
+
+def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> None:
+    rows = []
+    for table, one in metrics["tables"].items():
+        entry = manifest.data["tables"].get(table, {})
+        shape = one.get("shape_mean")
+        rows.append(
+            [
+                table,
+                f"{one['rows'][0]:,}",
+                f"{one['rows'][1]:,}",
+                "-" if shape is None else f"{shape:.3f}",
+                "kept" if entry.get("kept") else "",
+                str(entry.get("target", "")),
+            ]
+        )
+    score = metrics["summary"].get("score")
+    shop.progress.close_bars()
+    title = f"quality {score:.1f} of 100" if score is not None else "result"
+    shop.progress.summary(title, ["table", "real rows", "synthetic rows", "shapes", "", "where"], rows)
+    for problem in metrics.get("problems", []):
+        shop.progress.note(f"problem: {problem}")
+
+
+@contextmanager
+def _timed(manifest: Manifest, stage: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    durations = {**manifest.data.get("durations", {}), stage: round(time.monotonic() - began, 1)}
+    manifest.update(durations=durations, ended=now())
+
+
+def _name_owner(schema: Schema, table: str, owner: str) -> None:
+    """Mark the foreign key that `tables.<table>.owner` names, by its name or its column."""
+    keys = schema.tables[table].foreign_keys
+    chosen = [fk for fk in keys if owner in (fk.name, "+".join(fk.columns))]
+    if not chosen:
+        raise UserError(
+            f"option tables.{table}.owner: no foreign key {owner!r} (keys: {', '.join(k.name for k in keys)})"
+        )
+    for fk in keys:
+        fk.owner = fk is chosen[0]

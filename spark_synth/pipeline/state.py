@@ -1,0 +1,102 @@
+"""The manifest of a synthetic database: what was asked, what is done. It is how a stopped run finds its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from spark_synth.config import RunConfig
+from spark_synth.errors import UserError
+
+PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "torch", "mlflow")
+
+
+class Manifest:
+    """`manifest.json` of one identifier; every change is written at once, whole or not at all."""
+
+    def __init__(self, path: Path, data: dict[str, Any]) -> None:
+        self.path, self.data = path, data
+
+    @staticmethod
+    def read(folder: Path) -> Manifest:
+        """The manifest of a finished or unfinished database."""
+        path = folder / "manifest.json"
+        return Manifest(path, json.loads(path.read_text()))
+
+    def update(self, **changes: Any) -> None:  # noqa: ANN401 - any JSON-able value
+        """Set top-level entries."""
+        self.data |= changes
+        self._write()
+
+    def table(self, name: str, **changes: Any) -> None:  # noqa: ANN401
+        """Set entries of one table (`state`: planned | rows | written)."""
+        self.data["tables"].setdefault(name, {}).update(changes)
+        self._write()
+
+    def state_of(self, name: str) -> str:
+        """How far a table is."""
+        return str(self.data["tables"].get(name, {}).get("state", "planned"))
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.data, indent=1))
+        os.replace(temporary, self.path)
+
+
+def open_manifest(folder: Path, asked: Mapping[str, Any]) -> Manifest:
+    """The manifest of `folder`: a new one, or the one of a run that asked for the same and is to be continued."""
+    path = folder / "manifest.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        changed = [k for k, v in asked.items() if found.get("asked", {}).get(k) != v]
+        if changed:
+            raise UserError(
+                f"output {folder} exists and was made with another {', '.join(changed)}: "
+                "choose another generate.identifier, or remove the folder"
+            )
+        return Manifest(path, found)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"output {folder} exists and was not made by spark-synth: choose another generate.identifier")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output {folder} cannot be written ({error.strerror}): choose another output") from None
+    manifest = Manifest(path, {"asked": dict(asked), "versions": versions(), "tables": {}, "created": now()})
+    manifest.update(state="started")
+    return manifest
+
+
+def training_fingerprint(config: RunConfig) -> str:
+    """Names the training that a configuration asks for: source, schema text, models, training options, seed."""
+    asked = config.resolved()
+    what = {k: asked[k] for k in ("source", "model", "tables", "train", "seed")}
+    path = Path(config.schema_path)
+    text = path.read_text() if path.exists() else config.schema_path
+    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]
+    return hashlib.sha256(json.dumps([what, text, files, version_of("spark-synth")]).encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    return {"python": platform.python_version(), **{p: version_of(p) for p in PACKAGES}}
+
+
+def version_of(package: str) -> str:
+    """Installed version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def now() -> str:
+    """UTC time, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

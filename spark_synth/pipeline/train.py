@@ -1,0 +1,230 @@
+"""The train stage: source -> plans -> training sets -> one model per table -> MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spark_synth.config import RunConfig
+from spark_synth.encoding.columns import ColumnSettings
+from spark_synth.encoding.fit import Fitted, fit_database
+from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.training_set import TrainingSet, write_training_sets
+from spark_synth.generation.kept import keep_rows
+from spark_synth.models.spec import GeneratorSpec
+from spark_synth.pipeline.package import Package, save_package
+from spark_synth.pipeline.state import training_fingerprint, versions
+from spark_synth.progress import Progress
+from spark_synth.schema.graph import choose_owners, owned_children
+from spark_synth.schema.model import ForeignKey, Schema
+from spark_synth.sources import Database
+from spark_synth.tracking import DatasetInput, RunHandle, Tracker
+from spark_synth.training.fit import FitJob, FitResult
+from spark_synth.training.place import train_tables
+from spark_synth.training.schedule import Cost, plan_shares
+
+
+def train_database(
+    spark: SparkSession, config: RunConfig, database: Database, tracker: Tracker, progress: Progress
+) -> tuple[str, Package]:
+    """Train all tables and log them; (MLflow run id, package). Steps that an earlier attempt finished are kept."""
+    work = training_folder(config)
+    with tracker.run(f"train-{Path(config.source.path).name}", {"stage": "train", "fingerprint": work.name}) as run:
+        run.log_params({**_params(config), "fingerprint": work.name})
+        run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
+        owners = _owners(config, database)
+        package, sets = _prepare(spark, config, database, owners, work, progress)
+        run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
+        jobs = _jobs(spark, config, package, sets, work)
+        progress.stage(f"train {len(jobs)} tables")
+        results = train_tables(spark, jobs, _watcher(progress))
+        for job in jobs:
+            _log_table(tracker, run, job, results[job.table], package.plans[job.table])
+        run.log_artifacts(package.folder, "model")
+    return run.run_id, package
+
+
+def training_folder(config: RunConfig) -> Path:
+    """Where the training of this configuration keeps its files."""
+    return Path(config.output).absolute() / "_work" / f"train-{training_fingerprint(config)}"
+
+
+def _owners(config: RunConfig, database: Database) -> dict[str, ForeignKey | None]:
+    rows = {t: df.count() for t, df in database.tables.items()}
+    return choose_owners(database.schema, rows)
+
+
+def _prepare(
+    spark: SparkSession,
+    config: RunConfig,
+    database: Database,
+    owners: Mapping[str, ForeignKey | None],
+    work: Path,
+    progress: Progress,
+) -> tuple[Package, dict[str, TrainingSet]]:
+    """Plans and training sets, unless an earlier attempt left them whole."""
+    from spark_synth.pipeline.package import load_package
+
+    done, folder = work / "prepared.json", work / "model"
+    if done.exists():
+        sets = {t: TrainingSet(**s) for t, s in json.loads(done.read_text()).items()}
+        progress.note("columns and families: kept from the earlier attempt")
+        return load_package(folder), sets
+    segment_rows = config.model.segment_rows
+    progress.stage("fit encoders")
+    fitted = fit_database(
+        spark,
+        database.tables,
+        database.schema,
+        owners,
+        _column_settings(config),
+        segment_rows,
+        config.seed,
+        str(work),
+        progress.note,
+    )
+    progress.stage("encode families")
+    sets = write_training_sets(spark, fitted, owners, segment_rows, config.train.holdout, progress.note)
+    names = {t: fk.name if fk else None for t, fk in owners.items()}
+    package = Package(folder, database.schema, fitted.plans, names, segment_rows)
+    save_package(package, fitted.blooms)
+    for t in package.references:
+        keep_table(spark, fitted, t, database.schema, owners, str(folder / "kept" / t))
+    done.write_text(json.dumps({t: asdict(s) for t, s in sets.items()}))
+    return package, sets
+
+
+def keep_table(
+    spark: SparkSession, fitted: Fitted, table: str, schema: Schema, owners: Mapping[str, ForeignKey | None], path: str
+) -> None:
+    """Write the real rows of a table in the form of generated ones (see generation.kept)."""
+    owned = owned_children(table, owners)
+    context = spark.read.parquet(f"{fitted.work}/context/{table}") if owned else None
+    key = owned[0][1].parent_columns if owned else schema.table(table).primary_key
+    rows = keep_rows(fitted.frame(spark, table), context, fitted.plans[table], key)
+    rows.coalesce(1).write.mode("overwrite").parquet(path)
+
+
+def _column_settings(config: RunConfig) -> Any:  # noqa: ANN401
+    def settings(table: str) -> ColumnSettings:
+        model = config.model_for(table)
+        return ColumnSettings(model.max_bins, model.rare_threshold)
+
+    return settings
+
+
+def _jobs(
+    spark: SparkSession, config: RunConfig, package: Package, sets: Mapping[str, TrainingSet], work: Path
+) -> list[FitJob]:
+    """One job per generated table, most expensive first."""
+    plans = {t: p for t, p in package.plans.items() if t in sets}
+    costs = [Cost(t, sets[t].train_rows, len(p.cards), config.model_for(t).hidden) for t, p in plans.items()]
+    slots = config.train.parallel_tables or max(1, min(len(costs), spark.sparkContext.defaultParallelism))
+    shares = plan_shares(costs, config.train.max_minutes, slots, config.train.max_epochs, config.model.batch_rows)
+    jobs = []
+    for cost in sorted(costs, key=lambda c: -c.cells * shares[c.table].epochs):
+        model, one, share = config.model_for(cost.table), sets[cost.table], shares[cost.table]
+        spec = generator_spec(
+            plans[cost.table], package.plans, one.frequencies, model.hidden, model.head, model.dropout
+        )
+        jobs.append(
+            FitJob(
+                cost.table,
+                one.path,
+                str(package.folder / cost.table),
+                str(work / "fit" / cost.table),
+                spec.to_json(),
+                one.train_rows,
+                one.holdout_rows,
+                share.epochs,
+                share.batch_rows,
+                share.seconds,
+                share.threads,
+                model.learning_rate,
+                config.train.patience,
+                config.seed,
+            )
+        )
+    return jobs
+
+
+def generator_spec(
+    plan: TablePlan,
+    plans: Mapping[str, TablePlan],
+    frequencies: list[list[float]],
+    hidden: int,
+    head: int,
+    dropout: float,
+) -> GeneratorSpec:
+    """The network of a table: its sub-columns, its context, and which context summarises which column."""
+    summaries: dict[int, list[int]] = {}
+    if plan.owner:
+        for s in plans[plan.owner.parent].summaries:
+            at = plan.column_at(s.column) if s.table == plan.table else None
+            if at is not None:
+                summaries.setdefault(at, []).append(s.at)
+    return GeneratorSpec(
+        cards=plan.cards,
+        given=plan.given,
+        context_cards=plan.context_cards,
+        summaries=summaries,
+        recurrent=plan.owner is not None,
+        frequencies=frequencies,
+        hidden=hidden,
+        head=head,
+        dropout=dropout,
+    )
+
+
+def _watcher(progress: Progress) -> Any:  # noqa: ANN401
+    def watch(table: str, entry: dict[str, Any]) -> None:
+        left = entry["seconds"] / entry["epoch"] * (entry["epochs"] - entry["epoch"])
+        progress.epoch(
+            table,
+            entry["epoch"],
+            entry["epochs"],
+            entry["train_loss"],
+            entry["holdout_loss"],
+            entry["rows_per_second"],
+            left,
+        )
+
+    return watch
+
+
+def _log_table(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult, plan: TablePlan) -> None:
+    with tracker.nested(run, f"table:{job.table}", {"table": job.table}) as nested:
+        nested.log_params(
+            {
+                "rows": plan.rows,
+                "sub_columns": len(plan.cards),
+                "context": len(plan.context_cards),
+                "train_rows": job.train_rows,
+                "holdout_rows": job.holdout_rows,
+                "epochs_planned": job.epochs,
+                "batch_rows": job.batch_rows,
+                "threads": job.threads,
+                "learning_rate": job.learning_rate,
+                "ended": result.ended,
+            }
+        )
+        history = [(k, e[k], int(e["epoch"])) for e in result.history for k in ("train_loss", "holdout_loss")]
+        nested.log_metrics_history(history)
+        measured = {
+            "rows_per_second": result.rows_per_second,
+            "seconds": result.seconds,
+            "best_epoch": result.best_epoch,
+        }
+        if result.history:
+            measured["best_holdout_loss"] = result.best_loss
+        nested.log_metrics(measured)
+
+
+def _params(config: RunConfig) -> dict[str, Any]:
+    plain = config.resolved()
+    return {k: plain[k] for k in ("source", "model", "train", "seed")} | {"versions": versions()}

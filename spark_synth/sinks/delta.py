@@ -1,0 +1,110 @@
+"""Delta tables that a repeated stage writes once."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import functions as F
+
+from spark_synth.errors import RunError, UserError
+from spark_synth.schema.names import quote
+
+_LOG = logging.getLogger(__name__)
+_NAME = r"(?:\w+|`(?:[^`]|``)+`)"
+_TABLE = re.compile(rf"{_NAME}\.{_NAME}\.{_NAME}")
+_CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+_NO_TABLE = ("DELTA_TABLE_ONLY_OPERATION", "DELTA_MISSING_DELTA_TABLE", "TABLE_OR_VIEW_NOT_FOUND")
+_NEEDS_MAPPING = re.compile(r"[ ,;{}()\n\t=]")  # characters that Delta takes in a column name only with mapped names
+
+
+def table_target(output: str, identifier: str, table: str, prefix: str = "") -> str:
+    """Where a table of a run goes: a folder, or a name in the catalog when `output` is `catalog.schema`."""
+    if _CATALOG_SCHEMA.fullmatch(output):
+        name = prefix + table
+        return f"{output}.{name if re.fullmatch(r'[A-Za-z_][A-Za-z0-9_]*', name) else quote(name)}"
+    return f"{output.rstrip('/')}/{identifier}/tables/{table}"
+
+
+def write_delta(df: DataFrame, target: str, app_id: str, version: int, expected: int | None = None) -> int:
+    """Append `df` to a Delta table, made where there is none; returns the number of rows committed.
+
+    The same `app_id` and `version` again write nothing and return the count of the first time. RunError when the
+    count differs from `expected`. `target` is a folder or `catalog.schema.table`.
+    """
+    spark = df.sparkSession
+    commit = f"{app_id}@{version}"
+    done = _committed(spark, target, commit)
+    rows = done if done is not None else _write(df, target, app_id, version, commit)
+    _LOG.info("%s: %d rows %s", target, rows, "written" if done is None else "were there already")
+    if expected is not None and rows != expected:
+        raise RunError(f"{target} holds {rows} rows of this run, {expected} were to be written")
+    return rows
+
+
+def read_delta(spark: SparkSession, target: str) -> DataFrame:
+    """The rows of a Delta folder or catalog table."""
+    if _history(spark, target) is None:
+        raise UserError(f"{target} is not a Delta table")
+    return spark.table(_sql_name(target))
+
+
+def _write(df: DataFrame, target: str, app_id: str, version: int, commit: str) -> int:
+    options: dict[str, str | int] = {"txnAppId": app_id, "txnVersion": version, "userMetadata": commit}
+    if _is_table_name(target):
+        # made empty first: a table that is made and filled at once takes no transaction options
+        _writer(df.limit(0), {}).mode("ignore").saveAsTable(target)
+        _writer(df, options).mode("append").saveAsTable(target)
+    else:
+        _writer(df, options).mode("append").save(_absolute(target))
+    rows = _committed(df.sparkSession, target, commit)
+    if rows is None:
+        raise RunError(f"{target}: the commit of {commit} is not in the table's history; another run wrote it")
+    return rows
+
+
+def _writer(df: DataFrame, options: Mapping[str, str | int]) -> DataFrameWriter:
+    writer = df.write.format("delta").options(**options)
+    if any(_NEEDS_MAPPING.search(c) for c in df.columns):
+        writer = writer.option("delta.columnMapping.mode", "name")
+        writer = writer.option("delta.minReaderVersion", "2").option("delta.minWriterVersion", "5")
+    return writer
+
+
+def _committed(spark: SparkSession, target: str, commit: str) -> int | None:
+    """Rows that the commit of that name added, None if there is none.
+
+    Delta itself skips a repeated transaction without a word; the name in the history says how many rows it had.
+    """
+    history = _history(spark, target)
+    entry = history.where(F.col("userMetadata") == commit).select("operationMetrics").first() if history else None
+    if entry is None:
+        return None
+    metrics = entry["operationMetrics"] or {}
+    return int(metrics["numOutputRows"]) if "numOutputRows" in metrics else read_delta(spark, target).count()
+
+
+def _history(spark: SparkSession, target: str) -> DataFrame | None:
+    """The commits of a table, None where there is no Delta table."""
+    try:
+        return spark.sql(f"DESCRIBE HISTORY {_sql_name(target)}")
+    except AnalysisException as e:
+        if e.getErrorClass() in _NO_TABLE:
+            return None
+        raise
+
+
+def _sql_name(target: str) -> str:
+    return target if _is_table_name(target) else f"delta.{quote(_absolute(target))}"
+
+
+def _absolute(path: str) -> str:
+    return path if ":/" in path else str(Path(path).absolute())
+
+
+def _is_table_name(target: str) -> bool:
+    return _TABLE.fullmatch(target) is not None

@@ -1,0 +1,5 @@
+"""Reading real databases: files and SQLite, typed, checked and sampled."""
+
+from spark_synth.sources.reader import Database, open_database
+
+__all__ = ["Database", "open_database"]

@@ -1,0 +1,70 @@
+"""Tables in files: CSV, Parquet and Delta, one file or folder a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructType
+
+from spark_synth.errors import UserError
+from spark_synth.sources.spark_util import col, exists
+
+# A line with more or fewer fields than the header leaves its text here; the name is one no table will have.
+_RAGGED = "__spark_synth_ragged_line__"
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table as its source gives it."""
+
+    frame: DataFrame
+    place: str  # where it was read, for messages
+    untyped: frozenset[str] = frozenset()  # columns that are text only because the source knows no types
+    types: dict[str, str] = field(default_factory=dict)  # types that the source declares for untyped columns
+    ragged: str | None = None  # column that is not NULL where a line does not fit the header
+
+
+def read_file_table(spark: SparkSession, folder: str, format_: str, table: str) -> RawTable:
+    """The table of that name in the folder; the first that is there of .csv, .csv.gz, .parquet, Delta folder."""
+    tried = []
+    for path, read in _candidates(folder, format_, table):
+        if exists(spark, path if read is not _read_delta else f"{path}/_delta_log"):
+            return read(spark, path)
+        tried.append(path)
+    raise UserError(f"table {table!r} has no data: looked for {', '.join(dict.fromkeys(tried))}")
+
+
+def _candidates(folder: str, format_: str, table: str) -> list[tuple[str, Callable[[SparkSession, str], RawTable]]]:
+    base = f"{folder.rstrip('/')}/{table}"
+    found: dict[str, list[tuple[str, Callable[[SparkSession, str], RawTable]]]] = {
+        "csv": [(f"{base}.csv", _read_csv), (f"{base}.csv.gz", _read_csv)],
+        "parquet": [(f"{base}.parquet", _read_parquet)],
+        "delta": [(base, _read_delta), (f"{base}.delta", _read_delta)],
+    }
+    if format_ == "parquet":
+        found["parquet"].append((base, _read_parquet))
+    return found[format_] if format_ in found else [c for group in found.values() for c in group]
+
+
+def _read_csv(spark: SparkSession, path: str) -> RawTable:
+    reader = spark.read.option("header", True).option("multiLine", True).option("escape", '"')
+    reader = reader.option("encoding", "UTF-8").option("mode", "PERMISSIVE")
+    header = reader.csv(path).schema
+    if not header.fields:
+        raise UserError(f"{path} is empty: it needs a header line and rows")
+    schema = StructType([*header.fields]).add(_RAGGED, StringType())
+    frame = reader.option("columnNameOfCorruptRecord", _RAGGED).schema(schema).csv(path)
+    # NULL is the empty field, quoted or not; Spark alone would keep "" as an empty text
+    fields = [F.nullif(col(f.name), F.lit("")).alias(f.name) for f in header.fields]
+    return RawTable(frame.select(*fields, col(_RAGGED)), path, frozenset(header.names), ragged=_RAGGED)
+
+
+def _read_parquet(spark: SparkSession, path: str) -> RawTable:
+    return RawTable(spark.read.parquet(path), path)
+
+
+def _read_delta(spark: SparkSession, path: str) -> RawTable:
+    return RawTable(spark.read.format("delta").load(path), path)

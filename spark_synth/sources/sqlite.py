@@ -1,0 +1,71 @@
+"""Tables of a SQLite file, read with Spark's JDBC source.
+
+SQLite columns hold whatever was put in: dates as text, numbers in text columns. So every column is read as text and
+typed by its kind, with what the table declares (text, decimals) as a hint.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from spark_synth.errors import UserError
+from spark_synth.schema.check import is_type, suggestion
+from spark_synth.sources.files import RawTable
+from spark_synth.sources.spark_util import quote
+
+_DRIVER = "org.sqlite.JDBC"
+_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
+_TEXT = re.compile(r"CHAR|CLOB|TEXT|STRING", re.IGNORECASE)  # SQLite's own rule, and the common misnomer STRING
+
+
+def read_sqlite_table(spark: SparkSession, path: str, table: str) -> RawTable:
+    """The table or view of that name in the SQLite file."""
+    declared = _declared_types(path, table)
+    _require_driver(spark)
+    frame = (
+        spark.read.format("jdbc")
+        .option("url", f"jdbc:sqlite:{path}")
+        .option("driver", _DRIVER)
+        .option("dbtable", _sql_name(table))
+        .option("customSchema", ", ".join(f"{quote(c)} STRING" for c in declared))
+        .load()
+    )
+    found = {c: f"decimal({m[1]},{m[2] or 0})" for c, t in declared.items() if (m := _DECIMAL.search(t))}
+    decimals = {c: t for c, t in found.items() if is_type(t)}
+    untyped = frozenset(c for c, t in declared.items() if not _TEXT.search(t))
+    return RawTable(frame, f"{path}: {table}", untyped, decimals)
+
+
+def _declared_types(path: str, table: str) -> dict[str, str]:
+    """Declared type of every column, from the file's own catalogue."""
+    if not Path(path).is_file():
+        raise UserError(f"source {path} does not exist")
+    try:
+        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+    except sqlite3.DatabaseError as e:
+        raise UserError(f"source {path} cannot be read as a SQLite file: {e}") from None
+    if not columns:
+        raise UserError(f"table {table!r} is not in {path}{suggestion(table, (t for (t,) in tables))}")
+    return dict(columns)
+
+
+def _require_driver(spark: SparkSession) -> None:
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    try:
+        jvm.java.lang.Class.forName(_DRIVER, True, jvm.java.lang.Thread.currentThread().getContextClassLoader())
+    except Exception:  # py4j wraps ClassNotFoundException
+        raise UserError(
+            "the Spark session has no SQLite driver: add org.xerial:sqlite-jdbc to spark.conf 'spark.jars.packages'"
+        ) from None
+
+
+def _sql_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,184 @@
+"""The training of one table, as it runs inside a Spark task: plain data in, plain data out, no session."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spark_synth.feed import PackFeed, read_packs
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.spec import GeneratorSpec
+from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+
+HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
+WARMUP = 0.05  # share of the steps in which the learning rate rises
+WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """One table's training: its packs, what to build, how long.
+
+    folder: where the model goes; scratch: where checkpoints and progress lie.
+    """
+
+    table: str
+    packs: str
+    folder: str
+    scratch: str
+    spec: dict[str, Any]
+    train_rows: int
+    holdout_rows: int
+    epochs: int
+    batch_rows: int
+    seconds: float
+    threads: int
+    learning_rate: float
+    patience: int
+    seed: int
+
+
+@dataclass
+class FitResult:
+    """What came out: losses per epoch in nats per row, rows per second, why it ended."""
+
+    table: str
+    epochs: int
+    seconds: float
+    rows_per_second: float
+    best_epoch: int
+    best_loss: float
+    ended: str
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit_table(job: FitJob) -> FitResult:
+    """Train, write `weights.safetensors`, `spec.json` and `result.json` into `job.folder`, and say how it went.
+
+    A finished table is left as it is; an unfinished one continues at its last checkpoint. Without enough rows the
+    weights stay at their start, which is the smoothed frequency model.
+    """
+    folder, scratch = Path(job.folder), Path(job.scratch)
+    if (folder / "result.json").exists():
+        return FitResult(**json.loads((folder / "result.json").read_text()))
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(job.seed)
+    spec = GeneratorSpec.from_json(job.spec)
+    model = Autoregressive(spec)
+    result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
+    if job.epochs and job.holdout_rows:
+        result = _Fit(job, spec, model, scratch).run()
+    save_weights(folder / "weights.safetensors", model.state_dict())
+    (folder / "spec.json").write_text(json.dumps(job.spec))
+    (folder / "result.json").write_text(json.dumps(asdict(result)))
+    return result
+
+
+class _Fit:
+    """The loop: steps, learning rate, held-out loss, best weights, checkpoints."""
+
+    def __init__(self, job: FitJob, spec: GeneratorSpec, model: Autoregressive, scratch: Path) -> None:
+        self.job, self.model, self.scratch = job, model, scratch
+        self.columns, self.context = len(spec.cards), len(spec.context_cards)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=job.learning_rate, weight_decay=WEIGHT_DECAY)
+        self.steps = math.ceil(job.train_rows / job.batch_rows)
+        self.holdout = read_packs(f"{job.packs}/split=holdout", self.columns, self.context, HOLDOUT_ROWS)
+        self.holdout = _rebatch(self.holdout, job.batch_rows)
+        self.best = {k: v.clone() for k, v in model.state_dict().items()}
+        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(), "all epochs")
+
+    def run(self) -> FitResult:
+        """Train to the planned epochs, to the end of patience, or until the clock stops it."""
+        self._resume()
+        job, result, began = self.job, self.result, time.monotonic()
+        before = result.seconds
+        with PackFeed(f"{job.packs}/split=train", self.columns, self.context, job.batch_rows, job.seed) as feed:
+            batches = iter(feed)
+            for _ in range(result.epochs * self.steps):  # a resumed fit goes on where the order of batches was
+                next(batches)
+            for epoch in range(result.epochs, job.epochs):
+                torch.manual_seed(job.seed * 1_000_003 + epoch)
+                train = self._epoch(epoch, batches)
+                result.seconds = before + time.monotonic() - began
+                self._record(epoch, train, self.held_out())
+                if epoch + 1 - result.best_epoch >= job.patience + job.epochs // 10:
+                    result.ended = "no better on held-out families"
+                    break
+                if result.seconds > job.seconds:
+                    result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
+                    break
+        self.model.load_state_dict(self.best)
+        result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
+        return result
+
+    def held_out(self) -> float:
+        """Mean negative log likelihood per held-out row, in nats."""
+        self.model.eval()
+        with torch.no_grad():
+            total = sum(float(self.model.column_losses(b).sum()) for b in self.holdout)
+        self.model.train()
+        return total / sum(b.rows for b in self.holdout)
+
+    def _epoch(self, epoch: int, batches: Any) -> float:  # noqa: ANN401 - an iterator of FamilyBatch
+        total, rows = 0.0, 0
+        for step in range(self.steps):
+            batch: FamilyBatch = next(batches)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate(epoch * self.steps + step)
+            loss = self.model.loss(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0 * math.sqrt(self.columns))
+            self.optimizer.step()
+            total += float(loss.detach()) * batch.rows
+            rows += batch.rows
+        return total / rows
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine down to 2 % of the peak."""
+        whole = self.steps * self.job.epochs
+        rise = max(1, int(WARMUP * whole))
+        if step < rise:
+            return self.job.learning_rate * (step + 1) / rise
+        share = (step - rise) / max(1, whole - rise)
+        return self.job.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
+
+    def _record(self, epoch: int, train: float, held_out: float) -> None:
+        result = self.result
+        result.epochs = epoch + 1
+        entry = {"epoch": epoch + 1, "train_loss": train, "holdout_loss": held_out, "seconds": result.seconds}
+        result.history.append(entry)
+        if held_out < result.best_loss:
+            result.best_loss, result.best_epoch = held_out, epoch + 1
+            self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+        with (self.scratch / "progress.jsonl").open("a") as lines:
+            rate = result.epochs * self.job.train_rows / max(result.seconds, 1e-9)
+            lines.write(json.dumps({**entry, "epochs": self.job.epochs, "rows_per_second": rate}) + "\n")
+        save_checkpoint(self.scratch, self.model, self.optimizer, self.best, asdict(result) | {"epoch": epoch + 1})
+
+    def _resume(self) -> None:
+        found = load_checkpoint(self.scratch, self.model, self.optimizer)
+        if found:
+            self.best, state = found
+            self.result = FitResult(**{k: v for k, v in state.items() if k not in ("epoch", "file")})
+
+
+def _rebatch(packs: list[FamilyBatch], rows: int) -> list[FamilyBatch]:
+    """The same families in batches of about `rows` rows."""
+    out: list[FamilyBatch] = []
+    waiting: list[FamilyBatch] = []
+    for pack in packs:
+        waiting.append(pack)
+        if sum(p.rows for p in waiting) >= rows:
+            out.append(concat(waiting))
+            waiting = []
+    return out + ([concat(waiting)] if waiting else [])

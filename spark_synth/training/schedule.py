@@ -1,0 +1,66 @@
+"""How long each table trains: a share of the time budget, turned into a fixed number of epochs.
+
+Epochs are planned from a nominal speed and not from the clock, so that two runs of one configuration train the same
+number of steps and give the same weights. The clock only stops a table that runs far over its share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Cells (rows x sub-columns x hidden units) that one modest CPU core trains per second.
+NOMINAL_CELLS = 20e6
+ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (recurrence, loading)
+MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
+MIN_STEPS = 16  # steps an epoch should have at least
+GRACE = 1.5  # how far a table may overrun its share before the clock stops it
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of one table's training set."""
+
+    table: str
+    rows: int
+    columns: int
+    hidden: int
+
+    @property
+    def cells(self) -> float:
+        """Work of one epoch."""
+        return float(self.rows * (self.columns + ROW_OVERHEAD) * self.hidden)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Epochs, rows per batch, seconds before the clock stops it, and torch threads of one table."""
+
+    epochs: int
+    batch_rows: int
+    seconds: float
+    threads: int
+
+
+def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, batch_rows: int) -> dict[str, Share]:
+    """Shares of `minutes` for tables trained `slots` at a time, most expensive first.
+
+    Work that would run shorter than its share leaves the rest to the others; no table gets more than `minutes`.
+    """
+    wanted = {
+        c.table: min(c.cells * max_epochs / NOMINAL_CELLS, minutes * 60) for c in costs if c.rows >= MIN_TRAIN_ROWS
+    }
+    total = sum(wanted.values())
+    scale = min(1.0, minutes * 60 * slots / total) if total else 1.0
+    shares = {}
+    for cost in costs:
+        seconds = wanted.get(cost.table, 0.0) * scale
+        epochs = int(min(max_epochs, max(1, seconds * NOMINAL_CELLS // cost.cells))) if seconds else 0
+        threads = slots if total and wanted.get(cost.table, 0) > 0.5 * total else 1
+        shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads)
+    return shares
+
+
+def _batch(cost: Cost, batch_rows: int) -> int:
+    """Rows per step: enough steps per epoch for small tables, bounded activations for wide ones."""
+    by_memory = int(4e7 / (cost.columns * cost.hidden)) or 1
+    return max(32, min(batch_rows, cost.rows // MIN_STEPS, by_memory))
