@@ -15,6 +15,7 @@ MAX_LINES = 350
 DIRECT = {
     "cli": {"pipeline"},
     "__main__": {"cli"},
+    "api": {"pipeline", "schema"},
     "jobs": {"cli", "pipeline"},
     "pipeline": {"sources", "sinks", "training", "generation", "evaluation", "tracking", "session"},
     "schema": set[str](),

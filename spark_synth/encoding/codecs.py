@@ -5,6 +5,7 @@ A codec never keeps rows: numbers keep a quantile grid, categories those above t
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from spark_synth.encoding.profile import GRID, NumericProfile, ValueCounts
 
+MIN_BIN_ROWS = 25
 NULL = 0  # the code of NULL in a nullable column
 
 
@@ -34,6 +36,12 @@ class NumericCodec:
     def card(self) -> int:
         """Number of codes, at least 1."""
         return max(1, int(self.nullable) + len(self.special) + len(self.bins))
+
+    def places(self) -> list[float]:
+        """The place of each code in the order of values, in [0, 1]; NaN for NULL."""
+        values = [*self.special, *(b[len(b) // 2] for b in self.bins)]
+        rank = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(1, len(values) - 1)
+        return ([math.nan] * int(self.nullable) + rank.tolist()) or [math.nan]
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of float64 values (n,), NaN for NULL. Unseen values go to the nearest bin or value."""
@@ -104,6 +112,10 @@ class CategoricalCodec:
         """Number of codes, at least 1."""
         return max(1, int(self.nullable) + len(self.categories) + int(self.other))
 
+    def places(self) -> list[float]:
+        """Categories have no order: NaN for each code."""
+        return [math.nan] * self.card
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of text values (n,), None for NULL."""
         series = pd.Series(values, dtype=object)
@@ -139,17 +151,19 @@ def codec_from_json(data: dict[str, Any]) -> Codec:
     return NumericCodec(**fields) if data["codec"] == "numeric" else CategoricalCodec(**fields)
 
 
-def fit_numeric(profile: NumericProfile, counts: ValueCounts | None, max_bins: int) -> NumericCodec:
+def fit_numeric(
+    profile: NumericProfile, counts: ValueCounts | None, max_bins: int, bin_rows: int = MIN_BIN_ROWS
+) -> NumericCodec:
     """A codec for a numeric column.
 
     counts: all distinct values where they are few (then each is a code), else None.
-    Bins hold at least 20 rows each, so a small table gets few and coarse ones.
+    Bins hold at least `bin_rows` rows each, so a small table gets few and coarse ones.
     """
     nullable = profile.nulls > 0
     filled = profile.rows - profile.nulls
     if filled == 0:
         return NumericCodec(nullable=True)
-    bins = int(np.clip(filled // 20, 4, max_bins))
+    bins = int(np.clip(filled // bin_rows, 4, max_bins))
     if counts is not None and len(counts) <= max_bins:
         return NumericCodec(nullable, sorted(float(v) for v, _ in counts), decimals=profile.decimals)
     grid = np.asarray(profile.grid)

@@ -32,8 +32,10 @@ class ColumnSettings:
     rare_threshold: int | None
 
     def threshold(self, rows: int) -> int:
-        """Rows that a category needs to be emitted: 1 in tiny tables (look-up like) up to 5."""
-        return self.rare_threshold if self.rare_threshold is not None else min(5, 1 + rows // 1000)
+        """Rows that a category needs to be emitted: 1 in tiny tables (look-up like), 3 from 1,000 rows, up to 5."""
+        if self.rare_threshold is not None:
+            return self.rare_threshold
+        return 1 if rows < 1000 else min(5, 3 + rows // 8000)
 
 
 def plan_columns(

@@ -157,9 +157,7 @@ def contexts(encoded: DataFrame, plan: TablePlan, key: tuple[str, ...], parents:
 def write_packs(segments: DataFrame, rows: int, path: str) -> None:
     """Write packs to `path`/split=train|holdout: a file, hence a row group, per bucket of about BUCKET_ROWS rows."""
     buckets = max(1, math.ceil(rows / BUCKET_ROWS))
-    spread = segments.repartition(buckets, F.pmod(F.col("bucket"), F.lit(buckets))).sortWithinPartitions(
-        "bucket", "start"
-    )
+    spread = segments.repartition(buckets, "bucket").sortWithinPartitions("bucket", "start")
     packed = spread.select("__holdout", "codes", "context", "length", "start", "size").mapInPandas(_pack, PACK)
     packed.write.mode("overwrite").partitionBy("split").parquet(path)
 
@@ -190,8 +188,12 @@ def _record(part: pd.DataFrame) -> dict[str, object]:
 
 
 def frequencies(encoded: DataFrame, cards: list[int]) -> list[list[float]]:
-    """Counts of every code of every sub-column outside the holdout; bounded by the number of codes."""
-    cells = encoded.where(~F.col("__holdout")).select(F.posexplode("codes").alias("c", "k"))
+    """Counts of every code of every sub-column; bounded by the number of codes.
+
+    Held-out rows count too: they set only where the output biases start, and a table of eight rows that is not trained
+    at all would otherwise never emit what its one held-out row has.
+    """
+    cells = encoded.select(F.posexplode("codes").alias("c", "k"))
     counts = [[0.0] * card for card in cards]
     for row in cells.where(F.col("k") >= 0).groupBy("c", "k").count().collect():
         counts[row["c"]][row["k"]] = float(row["count"])

@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import build_blooms
-from spark_synth.encoding.codecs import NumericCodec, fit_numeric
+from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
 from spark_synth.encoding.derive import find_rules
 from spark_synth.encoding.plan import DegreePlan, TablePlan
@@ -36,6 +36,7 @@ from spark_synth.schema.model import ForeignKey, Schema
 T = TypeVar("T")
 PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
 SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
+TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
 MAX_DEGREES = 4096  # distinct degrees kept in the histogram
 MAX_CELLS = 1024  # cells of the time axis
@@ -71,8 +72,10 @@ def fit_database(
     plans: dict[str, TablePlan] = {}
     blooms: dict[str, dict[str, np.ndarray]] = {}
 
+    kept = {t for t, v in schema.tables.items() if v.reference}
+
     def columns(t: str) -> None:
-        derived = find_rules(tables[t], schema.table(t), owners[t], seed)
+        derived = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
         made = {d["column"] for d in derived if d["kind"] == "derived"}
         plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), made)
         plans[t].derived = derived
@@ -193,7 +196,8 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
         degree.total = round(profile.mean * profile.rows)
         degree.unique = max((d for d, _ in degree.histogram), default=0) <= 1
     for i, summary in enumerate(plan.summaries):
-        summary.codec = fit_numeric(profiles[f"__sum_{i}"], None, SUMMARY_BINS.get(summary.stat, 8))
+        rows = TIME_BIN_ROWS if summary.stat in ("first", "span") else MIN_BIN_ROWS
+        summary.codec = fit_numeric(profiles[f"__sum_{i}"], None, SUMMARY_BINS.get(summary.stat, 8), rows)
 
 
 def _fit_time(rows: DataFrame, plan: TablePlan, names: list[str], segment_rows: int) -> None:

@@ -55,8 +55,9 @@ def make_keys(
 ) -> np.ndarray:
     """Key values (n,) of rows `index` int64 (n,): int64, or text objects.
 
-    position: int64 (n,) place in the family; count: rows of the whole synthetic table; salt: makes UUIDs differ
-    between tables and seeds; real: filter of the real keys.
+    position: int64 (n,) place in the family; count: rows of the whole synthetic table or of the real one, whichever
+    has more, so that free keys are left; salt: makes UUIDs differ between tables and seeds; real: filter of the real
+    keys.
     """
     if plan.how == "integer":
         return plan.start + index

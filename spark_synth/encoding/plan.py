@@ -6,6 +6,7 @@ needs to know about the real table. It holds no rows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -184,7 +185,18 @@ class TablePlan:
             value.at = place(*(c.card for c in value.codecs))
         for summary in self.summaries:
             summary.at = place(summary.codec.card)
-        self.cards = cards
+        self.cards = cards or [1]  # a table of keys alone: one constant sub-column, so that shapes are never empty
+
+    def places(self) -> list[list[float]]:
+        """For each sub-column, the place of each code in the order of values (see the codecs)."""
+        out = [d.codec.places() for d in self.degrees]
+        if self.time:
+            cells = [math.nan, *np.linspace(0, 1, self.time.cells + 1).tolist()]
+            out += [self.time.first.places(), self.time.delta.places(), cells]
+            out += [[math.nan] * card for card in self.time.given_cards[1:]]
+        out += [c.places() for v in self.values for c in v.codecs]
+        out += [s.codec.places() for s in self.summaries]
+        return out or [[math.nan]]
 
     @property
     def given(self) -> list[int]:

@@ -16,7 +16,7 @@ from spark_synth.schema.model import ForeignKey
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Where the packs of a table are, rows on either side of the split, code counts of the training side."""
+    """Where the packs of a table are, rows on either side of the split, code counts of all rows."""
 
     table: str
     path: str

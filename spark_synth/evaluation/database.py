@@ -149,10 +149,12 @@ class _Evaluation:
 
 
 def _identity(table: Table, column: str, figures: Mapping[str, int], reference: bool) -> dict[str, Any]:
-    """Distinct shares, and how many synthetic values are real ones: of a link they are its parent's affair."""
+    """Distinct shares, and how many synthetic values are real ones: of a link they are its parent's affair, and a part
+    of a composite key (the line of an order) identifies nothing by itself."""
     pairs = (("real_distinct", "real_rows"), ("synth_distinct", "synth_rows"))
     distinct = [figures[d] / figures[n] if figures[n] else None for d, n in pairs]
-    counted = not reference and role(table, column) is not Role.LINK
+    part = len(table.primary_key) > 1 and column in table.primary_key
+    counted = not reference and role(table, column) is not Role.LINK and not part
     return {"distinct": distinct, "copied": figures["copied"] if counted else None}
 
 

@@ -1,7 +1,9 @@
 """Batches of families from packs (see encoding.encode), read by Petastorm.
 
-Petastorm shards and shuffles by row group, which is one bucket of parent keys here; packs are shuffled again inside a
-buffer of some row groups. One reader serves the whole fit: a reader per epoch would grow memory and cost its start.
+Petastorm shards by row group, which is one bucket of parent keys here, by their hash: any of them is a fair sample.
+They come in a fixed order and packs are shuffled in a buffer, for Petastorm's own shuffling of row groups follows the
+clock: its thread draws a new order each time it finds the queue full at the start of an epoch. One reader serves the
+whole fit: a reader per epoch would grow memory and cost its start.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ class PackFeed:
     def __init__(self, path: str, columns: int, context: int, batch_rows: int, seed: int) -> None:
         self.columns, self.context, self.batch_rows = columns, context, batch_rows
         self.random = np.random.default_rng(seed)
-        self.reader = _reader(path, epochs=None, seed=seed)
+        self.reader = _reader(path, epochs=None)
 
     def __enter__(self) -> PackFeed:
         return self
@@ -73,7 +75,7 @@ def read_packs(path: str, columns: int, context: int, max_rows: int) -> list[Fam
     """The first packs of a folder, up to about `max_rows` rows, in a fixed order: the held-out families."""
     out: list[FamilyBatch] = []
     rows = 0
-    with _reader(path, epochs=1, seed=0, shuffle=False) as reader:
+    with _reader(path, epochs=1) as reader:
         for group in reader:
             for pack in _packs(group, columns, context):
                 if rows < max_rows:
@@ -82,15 +84,14 @@ def read_packs(path: str, columns: int, context: int, max_rows: int) -> list[Fam
     return out
 
 
-def _reader(path: str, epochs: int | None, seed: int, shuffle: bool = True) -> Any:  # noqa: ANN401 - petastorm is untyped
+def _reader(path: str, epochs: int | None) -> Any:  # noqa: ANN401 - petastorm is untyped
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return make_batch_reader(
             path if "://" in path else f"file://{path}",
             schema_fields=FIELDS,
             num_epochs=epochs,
-            shuffle_row_groups=shuffle,
-            seed=seed,
+            shuffle_row_groups=False,
             reader_pool_type="thread",
             workers_count=1,  # more would race, and the order of batches would no longer follow from the seed
             results_queue_size=2,

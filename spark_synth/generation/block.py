@@ -100,10 +100,9 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     for i in range(len(plan.owner.columns) if plan.owner else 0):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
     salt = f"{job.seed}/{job.table}"
+    position, count = start[family] + inner, max(job.count, plan.rows)
     for i, key in enumerate(plan.keys):
-        out[f"k{i}"] = make_keys(
-            key, index, start[family] + inner, job.count, f"{salt}/{key.column}", loaded.blooms.get(key.column)
-        )
+        out[f"k{i}"] = make_keys(key, index, position, count, f"{salt}/{key.column}", loaded.blooms.get(key.column))
     _add_texts(out, plan, loaded.texts, rng)
     for i, degree in enumerate(plan.degrees):
         out[f"__deg_{i}"] = np.rint(degree.codec.decode(codes[:, degree.at], rng.random(len(codes)))).astype(np.int64)
@@ -167,7 +166,7 @@ def _clock(
             s.codec.decode(context[:, s.at], uniforms(seed, f"{plan.table}/{s.stat}", parent)) for s in plan.course
         ]
         first, span = drawn if len(drawn) == 2 else [np.full(len(block), np.nan)] * 2
-        places = [block[c].to_numpy(np.int64) for c in ("segment", "segments", "size")]
+        places = [block[c].to_numpy(np.int64) for c in ("start", "rows", "size")]
         starts, ends = segment_bounds(plan.time, first, span, *places)
         start, end = np.where(long, starts, start), np.where(long, ends, end)
     return FamilyClock(plan.time, lengths, base, long, start, end, rng)

@@ -62,24 +62,23 @@ class FamilyClock:
 
 
 def segment_bounds(
-    plan: TimePlan, first: np.ndarray, span: np.ndarray, segment: np.ndarray, segments: np.ndarray, size: np.ndarray
+    plan: TimePlan, first: np.ndarray, span: np.ndarray, begin: np.ndarray, rows: np.ndarray, size: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(start, end) int64 (B,) of segments of long families: the family's span cut along the mean course of time.
 
-    first, span: float64 (B,), the family's first time and time span; segment, segments: its place and their number.
+    first, span: float64 (B,), the family's first time and time span; begin, rows, size: int64 (B,), the position of
+    the segment's first row, its rows and those of the whole family. Under a strict plan every row has room.
     """
     shares = np.asarray(plan.profile or [0.0, 1.0])
     places = np.linspace(0, 1, len(shares))
-    whole = np.where(np.isnan(span), 0, span)
-    whole = np.maximum(whole, size) if plan.strict else whole
+    least = 1 if plan.strict else 0  # what every row takes; the course of time spreads the rest
+    free = np.maximum(np.where(np.isnan(span), 0, span) - least * size, 0)
     origin = np.where(np.isnan(first), plan.low, first)
 
-    def at(k: np.ndarray) -> np.ndarray:
-        share = np.interp(k / segments, places, shares)
-        even = k / segments  # a strict plan needs room for every row in every segment
-        moment = np.maximum(share * whole, even * size) if plan.strict else share * whole
+    def at(position: np.ndarray) -> np.ndarray:
+        moment = least * position + np.interp(position / size, places, shares) * free
         out: np.ndarray = np.floor(origin + moment).astype(np.int64)
         return out
 
-    end = np.where(segment + 1 < segments, at(segment + 1), FOREVER)
-    return at(segment), end
+    end = np.where(begin + rows < size, at(begin + rows), FOREVER)
+    return at(begin), end

@@ -19,8 +19,7 @@ from spark_synth.generation.decode import computed, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 
 ROOT_BLOCK = 4096  # rows of a root table drawn together
-INT_MAX = 2**31 - 1
-INTEGERS = ("tinyint", "smallint", "int", "bigint")
+NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
 
 
 @dataclass(frozen=True)
@@ -85,17 +84,13 @@ def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], 
 
 
 def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str], str]:
-    """Key columns that need 64 bits because the synthetic keys run past 32, and the foreign keys that follow them."""
+    """Key columns that need 64 bits because the synthetic keys run past theirs, and the foreign keys that follow."""
     wide: dict[tuple[str, str], str] = {}
     for t, plan in run.plans.items():
         count = counts.get(t) or run.target(t) * 2
         for key in plan.keys:
-            if (
-                key.how == "integer"
-                and key.start + count > INT_MAX
-                and plan.columns[key.column] != "bigint"
-                and t not in run.kept
-            ):
+            largest = NARROW.get(plan.columns[key.column])
+            if key.how == "integer" and largest and key.start + count > largest and t not in run.kept:
                 wide[t, key.column] = "bigint"
     changed = True
     while changed:

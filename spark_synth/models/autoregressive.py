@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from spark_synth.models.base import Clock, Masks
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.ordinal import CodeOutput, CodeTable
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
 from spark_synth.models.spec import GeneratorSpec
@@ -38,14 +39,16 @@ class Autoregressive(nn.Module):
         columns, hidden, head = len(spec.cards), spec.hidden, spec.head
         self.register_buffer("offsets", _offsets(spec.cards), persistent=False)
         self.register_buffer("context_offsets", _offsets(spec.context_cards), persistent=False)
-        self.value = _table(sum(spec.cards), hidden, 0.5 / math.sqrt(columns))
-        self.same_before = _table(sum(spec.cards), head, 0.05)
+        places = spec.places or _no_places(spec.cards)
+        self.value = CodeTable(places, hidden, 0.5 / math.sqrt(columns))
         self.base = nn.Parameter(torch.full((hidden,), 0.2))
         if spec.context_cards:
-            self.context = _table(sum(spec.context_cards), hidden, 1 / math.sqrt(len(spec.context_cards)))
-            self.summary = _table(sum(spec.context_cards), head, 0.05)
+            above = spec.context_places or _no_places(spec.context_cards)
+            self.context = CodeTable(above, hidden, 1 / math.sqrt(len(spec.context_cards)))
+            self.summary = CodeTable(above, head, 0.05)
             self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
         if spec.recurrent:
+            self.same_before = CodeTable(places, head, 0.05)
             self.places = nn.ModuleList([nn.Embedding(BUCKETS, hidden) for _ in range(3)])
             for place in self.places.parameters():
                 nn.init.normal_(place, std=0.05)
@@ -55,7 +58,7 @@ class Autoregressive(nn.Module):
         self.inner = nn.Parameter(torch.randn(columns, hidden, head) * math.sqrt(2 / hidden))
         self.inner_bias = nn.Parameter(torch.full((columns, 1, head), 0.1))
         self.groups = _groups(spec)
-        self.outer = nn.ParameterList([nn.Parameter(w) for w in self._outer()])
+        self.outer = nn.ModuleList([CodeOutput([places[j] for j in g], head, self._width(g)) for g in self.groups])
         self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
         self.dropout = nn.Dropout(spec.dropout)
 
@@ -67,21 +70,25 @@ class Autoregressive(nn.Module):
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
-        index = _index(batch.codes, self.offsets)
+        index, weight = _index(batch.codes, self.offsets), self.value()
         family, position = batch.family(), batch.position()
         context = self.context_state(batch.context, len(batch.lengths))
-        rows = F.embedding_bag(index, self.value.weight, mode="sum") if self.spec.recurrent else context
+        rows = context
+        if self.spec.recurrent:
+            rows = F.embedding_bag(index, weight, mode="sum")
         base = self.base_state(batch, context, rows, family, position)
-        running = running_sum(self.value.weight, base, index.T.contiguous())
+        running = running_sum(weight, base, index.T.contiguous())
         hidden = torch.baddbmm(self.inner_bias, running, self.inner)
-        hidden = hidden + self.same_before(_before(index, position, self.same_before.padding_idx).T)
+        if self.spec.recurrent:
+            before = self.same_before()
+            hidden = hidden + before[_before(index, position, len(before) - 1).T]
         # One mask for all sub-columns of a row: drawing one for each would cost more than the layer itself.
         hidden = F.relu(self._add_summaries(hidden, batch.context, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
         )
         losses = torch.zeros(len(self.spec.cards))
-        for columns, weight, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
-            logits = torch.baddbmm(bias, hidden[columns], weight)
+        for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
+            logits = torch.baddbmm(bias, hidden[columns], output())
             target = batch.codes[:, columns].T
             nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
             losses = losses.index_add(0, torch.tensor(columns), nll.view(len(columns), -1).sum(1))
@@ -91,7 +98,8 @@ class Autoregressive(nn.Module):
         """(B, H): the base of every row of a family."""
         if not self.spec.context_cards:
             return self.base.expand(families, -1)
-        mixed: Tensor = self.mix(F.relu(self.context(_index(context, self.context_offsets)).sum(1)))
+        summed = F.embedding_bag(_index(context, self.context_offsets), self.context(), mode="sum")
+        mixed: Tensor = self.mix(F.relu(summed))
         return mixed + self.base
 
     def base_state(self, batch: FamilyBatch, context: Tensor, rows: Tensor, family: Tensor, position: Tensor) -> Tensor:
@@ -133,8 +141,10 @@ class Autoregressive(nn.Module):
 
     def summary_paths(self, context: Tensor) -> dict[int, Tensor]:
         """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
-        index = _index(context, self.context_offsets) if self.spec.summaries else context
-        return {j: self.summary(index[:, at]).sum(1) for j, at in self.spec.summaries.items()}
+        if not self.spec.summaries:
+            return {}
+        index, table = _index(context, self.context_offsets), self.summary()
+        return {j: table[index[:, at]].sum(1) for j, at in self.spec.summaries.items()}
 
     def _add_summaries(self, hidden: Tensor, context: Tensor, family: Tensor) -> Tensor:
         if not self.spec.summaries:
@@ -142,9 +152,6 @@ class Autoregressive(nn.Module):
         paths = self.summary_paths(context)
         extra = torch.stack(list(paths.values()))[:, family]
         return hidden.index_add(0, torch.tensor(list(paths)), extra)
-
-    def _outer(self) -> list[Tensor]:
-        return [torch.zeros(len(g), self.spec.head, self._width(g)) for g in self.groups]
 
     def _outer_bias(self) -> list[Tensor]:
         biases = []
@@ -187,15 +194,11 @@ def _index(codes: Tensor, offsets: Tensor) -> Tensor:
     return torch.where(codes == ABSENT, offsets[-1], codes + offsets[:-1])
 
 
-def _before(index: Tensor, position: Tensor, absent: int | None) -> Tensor:
+def _before(index: Tensor, position: Tensor, absent: int) -> Tensor:
     """(N, C): index of the same sub-column in the previous sibling, the zero row where there is none."""
     previous = torch.roll(index, 1, 0)
     return torch.where(position[:, None] > 0, previous, torch.tensor(absent))
 
 
-def _table(rows: int, width: int, std: float) -> nn.Embedding:
-    table = nn.Embedding(rows + 1, width, padding_idx=rows)
-    with torch.no_grad():
-        table.weight.normal_(std=std)
-        table.weight[rows] = 0
-    return table
+def _no_places(cards: list[int]) -> list[list[float]]:
+    return [[math.nan] * card for card in cards]

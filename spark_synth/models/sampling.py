@@ -52,9 +52,11 @@ class _Drawer:
         self.given = set(model.spec.given)
         self.outputs = {
             j: (weight[i], bias[i, 0])
-            for group, weight, bias in zip(model.groups, model.outer, model.outer_bias, strict=True)
+            for group, weight, bias in zip(model.groups, [o() for o in model.outer], model.outer_bias, strict=True)
             for i, j in enumerate(group)
         }
+        self.values = model.value()
+        self.same_before = model.same_before() if model.spec.recurrent else None
         self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)
         self.before: Tensor | None = None
 
@@ -71,7 +73,7 @@ class _Drawer:
             else:
                 codes[:, j] = self._draw(j, step, running, codes)
             index = torch.where(codes[:, j] == ABSENT, model.offsets[-1], codes[:, j] + model.offsets[j])
-            running = running + model.value.weight[index]
+            running = running + self.values[index]
         if model.spec.recurrent:
             rows = (model.row_in(running - origin) + self.context[:active])[:, None]
             _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
@@ -92,10 +94,10 @@ class _Drawer:
         if allowed is not None and not allowed.any():
             return torch.full((active,), ABSENT)
         hidden = F.relu(running) @ model.inner[j] + model.inner_bias[j]
-        if self.before is not None:
+        if self.before is not None and self.same_before is not None:
             past = self.before[:active, j]
             index = torch.where(past == ABSENT, model.offsets[-1], past + model.offsets[j])
-            hidden = hidden + model.same_before.weight[index]
+            hidden = hidden + self.same_before[index]
         if j in self.paths:
             hidden = hidden + self.paths[j][:active]
         weight, bias = self.outputs[j]

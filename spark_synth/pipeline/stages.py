@@ -62,7 +62,7 @@ class Workshop:
         schema = load_schema(self.config.schema_path)
         if not schema.approved and not self.approve:
             raise UserError(
-                f"schema {self.config.schema_path} is not approved: review it, then set approved: true or pass --approve"
+                f"schema {self.config.schema_path} is not approved: review it and set approved: true, or use --approve"
             )
         for table, settings in self.config.tables.items():
             if table not in schema.tables:
@@ -85,13 +85,10 @@ class Workshop:
 
     def real(self, package: Package) -> Mapping[str, DataFrame]:
         """The real tables as training saw them, without parsing the source again if the training files are there."""
-        rows = training_folder(self.config) / "rows"
+        rows = training_folder(self.config) / "source"
         if not all((rows / t / "_SUCCESS").exists() for t in package.plans):
             return self.database().tables
-        return {
-            t: self.spark.read.parquet(str(rows / t)).select(*[f"`{c}`" for c in plan.columns])
-            for t, plan in package.plans.items()
-        }
+        return {t: self.spark.read.parquet(str(rows / t)) for t in package.plans}
 
     def _is_sqlite(self) -> bool:
         source = self.config.source

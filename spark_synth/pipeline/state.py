@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +20,10 @@ PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "to
 
 
 class Manifest:
-    """`manifest.json` of one identifier; every change is written at once, whole or not at all."""
+    """`manifest.json` of one identifier; every change is written at once, whole or not at all, from any thread."""
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
-        self.path, self.data = path, data
+        self.path, self.data, self._lock = path, data, threading.Lock()
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -32,13 +33,15 @@ class Manifest:
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - any JSON-able value
         """Set top-level entries."""
-        self.data |= changes
-        self._write()
+        with self._lock:
+            self.data |= changes
+            self._write()
 
     def table(self, name: str, **changes: Any) -> None:  # noqa: ANN401
         """Set entries of one table (`state`: planned | rows | written)."""
-        self.data["tables"].setdefault(name, {}).update(changes)
-        self._write()
+        with self._lock:
+            self.data["tables"].setdefault(name, {}).update(changes)
+            self._write()
 
     def state_of(self, name: str) -> str:
         """How far a table is."""

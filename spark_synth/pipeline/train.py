@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.columns import ColumnSettings
-from spark_synth.encoding.fit import Fitted, fit_database
+from spark_synth.encoding.fit import Fitted, each, fit_database
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
@@ -37,7 +37,7 @@ def train_database(
     with tracker.run(f"train-{Path(config.source.path).name}", {"stage": "train", "fingerprint": work.name}) as run:
         run.log_params({**_params(config), "fingerprint": work.name})
         run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
-        owners = _owners(config, database)
+        owners = choose_owners(database.schema, database.rows)
         package, sets = _prepare(spark, config, database, owners, work, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
         jobs = _jobs(spark, config, package, sets, work)
@@ -52,11 +52,6 @@ def train_database(
 def training_folder(config: RunConfig) -> Path:
     """Where the training of this configuration keeps its files."""
     return Path(config.output).absolute() / "_work" / f"train-{training_fingerprint(config)}"
-
-
-def _owners(config: RunConfig, database: Database) -> dict[str, ForeignKey | None]:
-    rows = {t: df.count() for t, df in database.tables.items()}
-    return choose_owners(database.schema, rows)
 
 
 def _prepare(
@@ -79,7 +74,7 @@ def _prepare(
     progress.stage("fit encoders")
     fitted = fit_database(
         spark,
-        database.tables,
+        _snapshot(spark, database, work),
         database.schema,
         owners,
         _column_settings(config),
@@ -97,6 +92,17 @@ def _prepare(
         keep_table(spark, fitted, t, database.schema, owners, str(folder / "kept" / t))
     done.write_text(json.dumps({t: asdict(s) for t, s in sets.items()}))
     return package, sets
+
+
+def _snapshot(spark: SparkSession, database: Database, work: Path) -> dict[str, DataFrame]:
+    """The checked source tables as Parquet: training reads the source once, whatever it is."""
+
+    def copy(t: str) -> tuple[str, DataFrame]:
+        path = f"{work}/source/{t}"
+        database.tables[t].write.mode("overwrite").parquet(path)
+        return t, spark.read.schema(database.tables[t].schema).parquet(path)
+
+    return dict(each(list(database.tables), copy))
 
 
 def keep_table(
@@ -174,11 +180,20 @@ def generator_spec(
         context_cards=plan.context_cards,
         summaries=summaries,
         recurrent=plan.owner is not None,
+        places=plan.places(),
+        context_places=_context_places(plan, plans),
         frequencies=frequencies,
         hidden=hidden,
         head=head,
         dropout=dropout,
     )
+
+
+def _context_places(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[list[float]]:
+    if plan.owner is None:
+        return []
+    parent = plans[plan.owner.parent]
+    return parent.places() + _context_places(parent, plans)
 
 
 def _watcher(progress: Progress) -> Any:  # noqa: ANN401

@@ -110,7 +110,7 @@ class _Fit:
                 train = self._epoch(epoch, batches)
                 result.seconds = before + time.monotonic() - began
                 self._record(epoch, train, self.held_out())
-                if epoch + 1 - result.best_epoch >= job.patience + job.epochs // 10:
+                if epoch + 1 - result.best_epoch >= job.patience + job.epochs // 20:
                     result.ended = "no better on held-out families"
                     break
                 if result.seconds > job.seconds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Cells (rows x sub-columns x hidden units) that one modest CPU core trains per second.
-NOMINAL_CELLS = 20e6
+NOMINAL_CELLS = 24e6
 ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (recurrence, loading)
 MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
 MIN_STEPS = 16  # steps an epoch should have at least

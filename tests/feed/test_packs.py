@@ -1,0 +1,97 @@
+"""What training is fed: every pack again and again, in an order that follows from the seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from pyspark.sql import SparkSession
+
+from spark_synth.encoding import encode
+from spark_synth.feed import PackFeed, read_packs
+from spark_synth.models.batch import FamilyBatch
+
+FAMILIES, LENGTH, COLUMNS, CONTEXT = 8000, 3, 2, 1
+TRAIN = FAMILIES * 9 // 10
+
+
+@pytest.fixture(scope="module")
+def packs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """8,000 families of 3 rows in 4 files; the last tenth is held out. The context is the family's number."""
+    df = spark.range(FAMILIES).selectExpr(
+        "xxhash64(id) as bucket",
+        f"id >= {TRAIN} as __holdout",
+        "transform(sequence(0, 5), i -> cast(id % 7 + i % 2 as smallint)) as codes",
+        "array(cast(id as smallint)) as context",
+        f"{LENGTH} as length",
+        "0 as start",
+        f"{LENGTH} as size",
+    )
+    path = str(tmp_path_factory.mktemp("packs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "BUCKET_ROWS", FAMILIES * LENGTH // 4)
+        encode.write_packs(df, FAMILIES * LENGTH, path)
+    return path
+
+
+def families(batch: FamilyBatch) -> list[int]:
+    """The families of a batch, after a look at its shape."""
+    assert batch.codes.shape == (batch.rows, COLUMNS) and batch.codes.dtype == torch.int64
+    assert (batch.lengths == LENGTH).all() and (batch.size == LENGTH).all() and not batch.start.any()
+    own = batch.context[:, 0]
+    assert torch.equal(batch.codes[:, 0], (own % 7)[batch.family()])
+    return own.tolist()
+
+
+def drawn(path: str, seed: int, epochs: float) -> list[list[int]]:
+    """The families of the first batches of a feed: those of about so many epochs."""
+    out: list[list[int]] = []
+    with PackFeed(f"{path}/split=train", COLUMNS, CONTEXT, batch_rows=1000, seed=seed) as feed:
+        for batch in feed:
+            out.append(families(batch))
+            if sum(map(len, out)) >= epochs * TRAIN:
+                return out
+    raise AssertionError("the feed ended")
+
+
+def test_row_groups_are_even(packs: str) -> None:
+    files = sorted(Path(packs, "split=train").glob("*.parquet"))
+    rows = [sum(pq.read_table(f, columns=["rows"])["rows"].to_pylist()) for f in files]
+    assert len(rows) == 4 and sum(rows) == TRAIN * LENGTH
+    assert max(rows) < 1.2 * min(rows)
+    assert all(pq.ParquetFile(f).num_row_groups == 1 for f in files)
+
+
+def test_the_training_side_comes_round_evenly(packs: str) -> None:
+    seen = Counter(f for batch in drawn(packs, 1, 10) for f in batch)
+    assert set(seen) == set(range(TRAIN))  # all of it, and nothing of the holdout
+    assert min(seen.values()) >= 8 and max(seen.values()) <= 12
+
+
+def test_the_order_follows_from_the_seed(packs: str) -> None:
+    first, again, other = (drawn(packs, seed, 4) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert Counter(first[0]) != Counter(other[0])
+
+
+def test_epochs_differ(packs: str) -> None:
+    batches = drawn(packs, 1, 3)
+    third = len(batches) // 3
+    assert batches[:third] != batches[third : 2 * third]
+
+
+def test_batches_have_the_rows_asked_for(packs: str) -> None:
+    assert all(1000 <= len(b) * LENGTH < 1000 + encode.PACK_ROWS for b in drawn(packs, 3, 1))
+
+
+def test_the_holdout_is_read_in_one_order(packs: str) -> None:
+    folder = f"{packs}/split=holdout"
+    whole = [f for p in read_packs(folder, COLUMNS, CONTEXT, 10**9) for f in families(p)]
+    assert sorted(whole) == list(range(TRAIN, FAMILIES))
+    assert whole == [f for p in read_packs(folder, COLUMNS, CONTEXT, 10**9) for f in families(p)]
+    some = [f for p in read_packs(folder, COLUMNS, CONTEXT, 600) for f in families(p)]
+    assert 600 <= len(some) * LENGTH < 600 + encode.PACK_ROWS and some == whole[: len(some)]

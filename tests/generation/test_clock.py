@@ -1,0 +1,81 @@
+"""Times of a family as it is drawn: in order, within their segment, and fed back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spark_synth.encoding.codecs import NumericCodec
+from spark_synth.encoding.plan import TimePlan
+from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
+
+LOW = 15_000
+
+
+def time_plan(strict: bool, profile: list[float] | None = None) -> TimePlan:
+    first = NumericCodec(False, special=[float(LOW + i) for i in range(10)], decimals=0)
+    gap = NumericCodec(False, special=[0.0, 1.0, 5.0] if not strict else [1.0, 2.0, 9.0], decimals=0)
+    return TimePlan("d", "date", 1, None, strict, LOW, 7, 200, first, gap, profile or [], 0, 1, 2)
+
+
+def run(clock: FamilyClock, lengths: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+    """Draw all rows with random codes; the times of each family."""
+    rng = np.random.default_rng(seed)
+    for step in range(int(lengths.max())):
+        active = int((lengths > step).sum())
+        codes = np.stack([rng.integers(0, 10, active), rng.integers(0, 3, active)], 1)
+        given = clock.advance(active, step, codes)
+        assert given.shape == (active, 3)
+        at = (np.cumsum(lengths) - lengths)[:active] + step
+        np.testing.assert_array_equal(given, clock.plan.features(clock.times[at]))
+    return np.split(clock.times, np.cumsum(lengths)[:-1])
+
+
+def plain_clock(plan: TimePlan, lengths: np.ndarray, base: np.ndarray) -> FamilyClock:
+    none = np.zeros(len(lengths), dtype=np.int64)
+    return FamilyClock(
+        plan, lengths, base, none.astype(bool), none, np.full(len(lengths), FOREVER), np.random.default_rng(1)
+    )
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_times_never_go_back(strict: bool) -> None:
+    lengths = np.array([60, 20, 20, 1])
+    base = np.array([0, 100, 0, 7])
+    families = run(plain_clock(time_plan(strict), lengths, base), lengths)
+    for family, b in zip(families, base, strict=True):
+        assert LOW + b <= family[0] < LOW + b + 10
+        assert (np.diff(family) >= (1 if strict else 0)).all()
+
+
+def test_only_heads_have_a_first_time_and_only_others_a_gap() -> None:
+    plan, lengths = time_plan(True), np.array([5, 5])
+    given = np.array([False, True])
+    clock = FamilyClock(
+        plan, lengths, np.zeros(2, int), given, np.array([0, LOW]), np.full(2, FOREVER), np.random.default_rng(0)
+    )
+    codes = np.zeros((2, 2), dtype=np.int64)
+    assert clock.allowed(0, 2, 0, codes).all(1).tolist() == [True, False]  # type: ignore[union-attr]
+    assert not clock.allowed(1, 2, 0, codes).any()  # type: ignore[union-attr]
+    assert not clock.allowed(0, 2, 1, codes).any()  # type: ignore[union-attr]
+    assert clock.allowed(1, 2, 1, codes) is None
+    assert clock.allowed(7, 2, 0, codes) is None
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("profile", [[], [0.0, 0.0, 0.05, 0.1, 1.0], [0.0, 0.9, 0.95, 1.0]])
+@pytest.mark.parametrize(("size", "span"), [(942, 941.0), (1300, 1300.0), (1300, 9000.0), (600, 20.0), (600, np.nan)])
+def test_segments_of_a_long_family_follow_each_other(
+    strict: bool, profile: list[float], size: int, span: float
+) -> None:
+    plan, rows = time_plan(strict, profile), 512
+    begin = np.arange(0, size, rows)
+    count = np.minimum(rows, size - begin)
+    same = np.full(len(begin), 1.0)
+    start, end = segment_bounds(plan, same * (LOW + 3), same * span, begin, count, np.full(len(begin), size))
+    assert start[0] == LOW + 3 and (end[:-1] == start[1:]).all() and end[-1] == FOREVER
+    clock = FamilyClock(plan, count, start * 0, np.full(len(begin), True), start, end, np.random.default_rng(2))
+    families = run(clock, count)
+    whole = np.concatenate(families)
+    assert (np.diff(whole) >= (1 if strict else 0)).all()
+    assert [int(f[0]) for f in families] == start.tolist()

@@ -1,0 +1,107 @@
+"""How many children each parent has, and which rows they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.codecs import NumericCodec
+from spark_synth.encoding.plan import DegreePlan
+from spark_synth.generation.degrees import SUM_BLOCK, exact_degrees, ownerless, segments
+
+PARENTS = 2 * SUM_BLOCK + 500
+HISTOGRAM = [(0, 3200), (1, 2500), (2, 2000), (5, 900), (40, 90), (300, 2)]
+TOTAL = sum(d * n for d, n in HISTOGRAM)
+
+
+def plan(histogram: list[tuple[int, int]]) -> DegreePlan:
+    total = sum(d * n for d, n in histogram)
+    unique = max(d for d, _ in histogram) <= 1
+    return DegreePlan("child", "child.parent", NumericCodec(False), histogram, total, unique)
+
+
+@pytest.fixture(scope="module")
+def parents(spark: SparkSession) -> DataFrame:
+    """Parents whose drawn degree is too small, but of the right order: 0 to 7."""
+    drawn = F.pmod(F.xxhash64("id"), F.lit(8))
+    return spark.range(PARENTS, numPartitions=3).select(F.col("id").alias("__idx"), drawn.alias("drawn")).cache()
+
+
+def sized(parents: DataFrame, degree: DegreePlan, total: int, real: bool = False) -> pd.DataFrame:
+    found = exact_degrees(parents, F.col("drawn"), degree, total, real).toPandas()
+    found = found.sort_values("__idx", ignore_index=True)
+    assert found["__idx"].tolist() == list(range(PARENTS))
+    assert (found["first"] == found["size"].cumsum() - found["size"]).all()  # key ranges without gap or overlap
+    return found
+
+
+def ks(sizes: pd.Series, histogram: list[tuple[int, int]]) -> float:
+    """Largest distance between the two cumulative distributions."""
+    at = np.arange(max(d for d, _ in histogram) + 2)
+    real = np.array([sum(n for d, n in histogram if d <= k) for k in at]) / sum(n for _, n in histogram)
+    return float(np.abs(np.array([(sizes <= k).mean() for k in at]) - real).max())
+
+
+def test_the_total_is_exact_and_the_distribution_real(parents: DataFrame) -> None:
+    found = sized(parents, plan(HISTOGRAM), TOTAL)
+    assert found["size"].sum() == TOTAL
+    assert ks(found["size"], HISTOGRAM) < 0.01
+    by_drawn = found.groupby("drawn")["size"].mean()
+    assert by_drawn.is_monotonic_increasing  # ranks are kept: who was drawn more gets more
+    assert not found["size"][found["drawn"] <= 1].any()  # 2/8 of the parents; 37 % of the real ones have none
+
+
+def test_partitions_do_not_matter(parents: DataFrame) -> None:
+    one, other = (sized(p, plan(HISTOGRAM), TOTAL) for p in (parents, parents.repartition(7, "drawn")))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_any_total_is_met(parents: DataFrame) -> None:
+    half = sized(parents, plan(HISTOGRAM), TOTAL // 2)
+    assert half["size"].sum() == TOTAL // 2
+
+
+def test_at_most_one_child_stays_at_most_one(parents: DataFrame) -> None:
+    histogram = [(0, 700), (1, 300)]
+    found = sized(parents, plan(histogram), 10**6)
+    assert found["size"].max() == 1
+    assert found["size"].mean() == pytest.approx(0.3, abs=0.005)
+
+
+def test_real_degrees_are_only_scaled(parents: DataFrame) -> None:
+    total = parents.agg(F.sum("drawn")).head()[0]  # type: ignore[index]
+    same = sized(parents, plan(HISTOGRAM), total, real=True)
+    assert (same["size"] == same["drawn"]).all()
+    triple = sized(parents, plan(HISTOGRAM), 3 * total, real=True)
+    assert triple["size"].sum() == 3 * total
+    assert (triple["size"] - 3 * triple["drawn"]).abs().max() <= 1
+    assert not triple["size"][triple["drawn"] == 0].any()
+
+
+def test_segments_cover_every_row_once(spark: SparkSession) -> None:
+    sizes = [0, 1, 512, 513, 100_000, 0, 7, 1024]
+    first = np.cumsum(sizes) - np.array(sizes)
+    families = spark.createDataFrame(
+        [(i, s, int(f)) for i, (s, f) in enumerate(zip(sizes, first, strict=True))], "__idx long, size long, first long"
+    )
+    cut = segments(families, 512, 4096).toPandas().sort_values("row", ignore_index=True)
+    assert (cut["row"] == cut["rows"].cumsum() - cut["rows"]).all() and cut["rows"].sum() == sum(sizes)
+    assert cut["rows"].between(1, 512).all()
+    assert (cut["block"] == cut["row"] // 4096).all()
+    for i, size in enumerate(sizes):
+        family = cut[cut["__idx"] == i]
+        assert len(family) == -(-size // 512)
+        assert (family["size"] == size).all() and (family["segments"] == len(family)).all()
+        assert family["segment"].tolist() == list(range(len(family)))
+        assert (family["start"] == family["row"] - first[i]).all()
+
+
+@pytest.mark.parametrize(("rows", "family"), [(130, 64), (64, 64), (1, 64), (1000, 7)])
+def test_rows_without_an_owner_are_covered_too(spark: SparkSession, rows: int, family: int) -> None:
+    cut = ownerless(spark, rows, family, 5000, 512).toPandas().sort_values("row", ignore_index=True)
+    assert (cut["row"] == 5000 + cut["rows"].cumsum() - cut["rows"]).all() and cut["rows"].sum() == rows
+    assert (cut["rows"] == cut["size"]).all() and cut["rows"].between(1, family).all()
+    assert (cut["block"] == cut["row"] // 512).all() and (cut["__idx"] == -1).all()

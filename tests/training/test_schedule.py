@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, plan_shares
+
+
+def shares(costs: list[Cost], minutes: float = 1, slots: int = 2, epochs: int = 50):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    return plan_shares(costs, minutes, slots, epochs, 4096)
+
+
+def test_small_work_gets_all_its_epochs() -> None:
+    found = shares([Cost("a", 1000, 10, 64), Cost("b", 2000, 10, 64)])
+    assert [found[t].epochs for t in "ab"] == [50, 50]
+    assert all(s.threads == 1 for t, s in found.items() if t == "a")
+
+
+def test_large_work_is_cut_to_the_budget() -> None:
+    costs = [Cost("big", 50_000, 30, 256), Cost("small", 500, 10, 256), Cost("other", 40_000, 30, 256)]
+    found = shares(costs, minutes=10)
+    planned = {c.table: found[c.table].epochs * c.cells / NOMINAL_CELLS for c in costs}
+    assert sum(planned.values()) <= 10 * 60 * 2
+    assert all(1 <= found[t].epochs < 50 for t in ("big", "other"))
+    assert found["small"].epochs > found["big"].epochs
+
+
+def test_one_dominant_table_gets_all_cores() -> None:
+    found = shares([Cost("big", 5_000_000, 30, 256), Cost("small", 500, 10, 256)])
+    assert (found["big"].threads, found["small"].threads) == (2, 1)
+
+
+def test_too_few_rows_are_not_trained() -> None:
+    assert shares([Cost("tiny", MIN_TRAIN_ROWS - 1, 3, 64)])["tiny"].epochs == 0
+    assert shares([Cost("small", MIN_TRAIN_ROWS, 3, 64)])["small"].epochs > 0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40, 10_000, 10**9])
+def test_batches_fit_rows_and_memory(rows: int) -> None:
+    for columns in (1, 40, 400):
+        batch = shares([Cost("t", rows, columns, 256)])["t"].batch_rows
+        assert 32 <= batch <= 4096
+        assert batch == 32 or batch * columns * 256 <= 4e7
+
+
+def test_the_plan_does_not_look_at_the_clock() -> None:
+    costs = [Cost("a", 10**6, 20, 128), Cost("b", 10**5, 20, 128)]
+    assert shares(costs) == shares(costs)
