@@ -84,7 +84,7 @@ def main() -> None:
         peaks = [watch_job(path) for path in configs]
         config = load_config(configs[-1])
         package = load_package(training_folder(config) / "model")
-        feed = measure_feed(config, package, steps=4 if small else 20)
+        feed = measure_feed(config, package, steps=4 if small else 12)
         generation = measure_generation(spark, config, package, Path(folder, "generation"))
         spark.stop()
     text = report(feed, generation, peaks, parents)

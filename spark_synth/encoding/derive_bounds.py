@@ -100,15 +100,16 @@ def _upper(sample: Sample, column: str, other: str) -> Bound | None:
     filled = b > 0
     if filled.sum() < MIN_ROWS or np.mean(over & recorded) > _SLACK:
         return None
-    tight = float(np.mean(a[filled] >= 0.99 * b[filled]))
-    smaller = np.searchsorted(np.sort(b), a, side="left") / len(b)  # share of the others below each value
-    if tight < _TIGHT or float(smaller.mean()) < _EFFECT:
-        return None
     value = quote(other)
     if np.mean(over & ~recorded) > _SLACK:  # 0 may mean that the larger number was not recorded
         if np.mean(a[~recorded] == 0) < _ELSEWHERE and recorded.mean() < _RECORDED:
             return None
         value = f"nullif({value}, 0)"
+        a, b, filled = a[recorded], b[recorded], filled[recorded]
+    tight = float(np.mean(a[filled] >= 0.99 * b[filled]))
+    smaller = np.searchsorted(np.sort(b), a, side="left") / len(b)  # share of the others below each value
+    if tight < _TIGHT or float(smaller.mean()) < _EFFECT:
+        return None
     return Bound(column, other, False, tight, f"{quote(column)} > {value}", value)
 
 

@@ -22,6 +22,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # petastorm still names pyarrow APIs that are deprecated
     from petastorm import make_batch_reader
 
+# Its reader threads go on naming them, where no context manager of ours reaches.
+warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 BUFFER_PACKS = 1024  # packs held for shuffling: about half a million rows of int16 codes

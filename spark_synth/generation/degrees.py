@@ -19,19 +19,23 @@ SUM_BLOCK = 4096  # rows whose degrees are summed together before the running su
 GOLDEN = 0.6180339887498949
 
 
-def exact_degrees(parents: DataFrame, degree: Column, plan: DegreePlan, total: int, real: bool) -> DataFrame:
+def exact_degrees(
+    parents: DataFrame, degree: Column, plan: DegreePlan, total: int, real: bool, slack: float = 0.0
+) -> DataFrame:
     """`parents` with `size` (children) and `first` (index of the first child), summing to `total`.
 
     parents: has `__idx` from 0. degree: the drawn degree. real: the parents are real rows with real degrees, which
-    are only scaled. Uniqueness (at most one child each) is kept, then the total follows from the distribution.
+    are only scaled. slack: relative distance from `total` at which degrees are left as they are, since moving a total
+    by a percent changes the degree of many parents by one. Uniqueness (at most one child each) is kept, then the total
+    follows from the distribution.
     """
     drawn = parents.withColumn("__drawn", F.coalesce(degree, F.lit(0)).cast("bigint"))
     if not real:
         drawn = _to_real_distribution(drawn, plan)
-    return running_total(drawn, "__drawn", None if plan.unique else total)
+    return running_total(drawn, "__drawn", None if plan.unique else total, slack)
 
 
-def running_total(rows: DataFrame, column: str, total: int | None) -> DataFrame:
+def running_total(rows: DataFrame, column: str, total: int | None, slack: float = 0.0) -> DataFrame:
     """`rows` with `first` (sum of `size` over smaller __idx) and `size`: `column` rounded so that it sums to `total`.
 
     Rounding the scaled running sum keeps every size within one of its scaled value and zero at zero. None: as it is.
@@ -42,7 +46,8 @@ def running_total(rows: DataFrame, column: str, total: int | None) -> DataFrame:
     bases = sums.select("__block", F.coalesce(before, F.lit(0)).alias("__base"))
     row = sums.agg(F.sum("__sum").alias("s")).head()
     found = (row["s"] if row else 0) or 0
-    scale = 1.0 if total is None or not found else total / found
+    near = total is None or not found or abs(total - found) <= slack * total
+    scale = 1.0 if near or total is None else total / found
     inside = Window.partitionBy("__block").orderBy("__idx").rowsBetween(Window.unboundedPreceding, -1)
     placed = rows.withColumn("__block", block).join(bases, "__block")
     start = F.col("__base") + F.coalesce(F.sum(column).over(inside), F.lit(0))

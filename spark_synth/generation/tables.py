@@ -18,6 +18,7 @@ from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 
+SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
 ROOT_BLOCK = 4096  # rows of a root table drawn together
 NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
 
@@ -140,7 +141,7 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
     seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
-    sized = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, real=owner.parent in run.kept)
+    sized = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
     row = sized.agg(F.sum("size").alias("n")).head()

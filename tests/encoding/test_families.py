@@ -107,7 +107,7 @@ def test_codes_are_those_of_the_rows(rows: pd.DataFrame, encoded: Any) -> None: 
     long_heads = int((rows["__pos"] % SEGMENT_ROWS == 0)[rows["__n"] > SEGMENT_ROWS].sum())
     assert int(((first < 0) & (gap < 0)).sum()) == long_heads == 3
     counted = [sum(c) for c in one.frequencies]
-    assert counted[amount.at] == one.train_rows
+    assert counted[amount.at] == plan.rows
 
 
 def test_children_are_conditioned_on_their_own_parent(spark: SparkSession, encoded: Any) -> None:  # noqa: ANN401

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -95,13 +94,3 @@ def test_a_self_reference_has_no_cycle(filled: list[tuple[int, str, str | None, 
     boss = {r[0]: r[3] for r in filled}
     assert all(b is None or (b in boss and b < i) for i, b in boss.items())
     assert sum(b is None for b in boss.values()) == ROWS // 10  # row 0 has none anyway
-
-
-def test_partitions_do_not_matter(
-    run: Generation, filled: list[tuple[int, str, str | None, int | None]], tmp_path: Path
-) -> None:
-    spark = run.spark
-    for table in run.plans:
-        run.rows(table).repartition(5, F.xxhash64("__idx")).write.parquet(str(tmp_path / table))
-    other = Generation(spark, run.plans, "", str(tmp_path), {}, 1.0, 5, 512, None)
-    assert sorted(tuple(r) for r in fill_links(other, "rows").collect()) == filled
