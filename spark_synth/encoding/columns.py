@@ -154,8 +154,11 @@ def _keys(df: DataFrame, table: Table, plan: TablePlan) -> list[KeyPlan]:
 
 
 def _time_column(table: Table, types: dict[str, str], stats: _Statistics) -> str | None:
-    """The column that orders a family: the first date without NULLs, else a whole number named like a time."""
-    for c in stats.dates:
+    """The column that orders a family: the first date without NULLs, else a whole number named like a time.
+
+    A date in the primary key comes first: times under a strict plan never repeat within a family, so the key holds.
+    """
+    for c in sorted(stats.dates, key=lambda d: d not in table.primary_key):
         if stats.nulls(c) == 0:
             return c
     whole = ("tinyint", "smallint", "int", "bigint")

@@ -10,6 +10,7 @@ Output biases start at the log frequencies with zero weights, so an untrained ne
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,15 @@ class Autoregressive(nn.Module):
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
+        losses = torch.zeros(len(self.spec.cards))
+        for columns, logits in zip(self.groups, self.code_logits(batch), strict=True):
+            target = batch.codes[:, columns].T
+            nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
+            losses = losses.index_add(0, torch.tensor(columns), nll.view(len(columns), -1).sum(1))
+        return losses
+
+    def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
+        """For each group of sub-columns: logits (G, N, K) of every row given the real codes before it."""
         index, weight = _index(batch.codes, self.offsets), self.value()
         family, position = batch.family(), batch.position()
         context = self.context_state(batch.context, len(batch.lengths))
@@ -86,13 +96,8 @@ class Autoregressive(nn.Module):
         hidden = F.relu(self._add_summaries(hidden, batch.context, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
         )
-        losses = torch.zeros(len(self.spec.cards))
         for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
-            logits = torch.baddbmm(bias, hidden[columns], output())
-            target = batch.codes[:, columns].T
-            nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
-            losses = losses.index_add(0, torch.tensor(columns), nll.view(len(columns), -1).sum(1))
-        return losses
+            yield torch.baddbmm(bias, hidden[columns], output())
 
     def context_state(self, context: Tensor, families: int) -> Tensor:
         """(B, H): the base of every row of a family."""

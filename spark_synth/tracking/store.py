@@ -21,6 +21,7 @@ def open_store(uri: str | None) -> MlflowClient:
     """A client of the store at `uri` (None: the one that MLFLOW_TRACKING_URI or Databricks names)."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")  # it would put its INFO lines on the terminal
     _quieten()
     folder = local_folder(uri)
     if folder is not None:

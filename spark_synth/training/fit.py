@@ -14,10 +14,12 @@ import torch
 from spark_synth.feed import PackFeed, read_packs
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.marginals import match_marginals
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
+MARGINAL_ROWS = 50_000  # training rows whose code frequencies the final biases are matched to
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 WEIGHT_DECAY = 0.01
 
@@ -117,6 +119,8 @@ class _Fit:
                     result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
                     break
         self.model.load_state_dict(self.best)
+        whole = read_packs(f"{job.packs}/split=train", self.columns, self.context, MARGINAL_ROWS)
+        match_marginals(self.model, _rebatch(whole, job.batch_rows) + self.holdout)
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
 
