@@ -22,6 +22,8 @@ HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 MARGINAL_ROWS = 50_000  # training rows whose code frequencies the final biases are matched to
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 WEIGHT_DECAY = 0.01
+DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
+STALE = "no better on held-out families"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class FitJob:
 
 @dataclass
 class FitResult:
-    """What came out: losses per epoch in nats per row, rows per second, why it ended."""
+    """What came out: losses per epoch in nats per row, rows per second, why it ended.
+
+    drops: how often the learning rate was lowered for want of progress, the last time after epoch `last_drop`.
+    """
 
     table: str
     epochs: int
@@ -58,6 +63,8 @@ class FitResult:
     best_epoch: int
     best_loss: float
     ended: str
+    drops: int = 0
+    last_drop: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -112,8 +119,7 @@ class _Fit:
                 train = self._epoch(epoch, batches)
                 result.seconds = before + time.monotonic() - began
                 self._record(epoch, train, self.held_out())
-                if epoch + 1 - result.best_epoch >= job.patience + job.epochs // 20:
-                    result.ended = "no better on held-out families"
+                if result.ended == STALE:
                     break
                 if result.seconds > job.seconds:
                     result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
@@ -148,13 +154,14 @@ class _Fit:
         return total / rows
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to 2 % of the peak."""
+        """Linear warm-up, then a cosine down to 2 % of the peak; lower where progress on held-out families stopped."""
         whole = self.steps * self.job.epochs
         rise = max(1, int(WARMUP * whole))
+        peak = self.job.learning_rate * DROP**self.result.drops
         if step < rise:
-            return self.job.learning_rate * (step + 1) / rise
+            return peak * (step + 1) / rise
         share = (step - rise) / max(1, whole - rise)
-        return self.job.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
+        return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
 
     def _record(self, epoch: int, train: float, held_out: float) -> None:
         result = self.result
@@ -164,10 +171,21 @@ class _Fit:
         if held_out < result.best_loss:
             result.best_loss, result.best_epoch = held_out, epoch + 1
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+        elif epoch + 1 - max(result.best_epoch, result.last_drop) >= max(1, self.job.patience // 2):
+            self._drop_rate(epoch + 1)
         with (self.scratch / "progress.jsonl").open("a") as lines:
             rate = result.epochs * self.job.train_rows / max(result.seconds, 1e-9)
             lines.write(json.dumps({**entry, "epochs": self.job.epochs, "rows_per_second": rate}) + "\n")
         save_checkpoint(self.scratch, self.model, self.optimizer, self.best, asdict(result) | {"epoch": epoch + 1})
+
+    def _drop_rate(self, epoch: int) -> None:
+        """Go on from the best weights with smaller steps; give up after MAX_DROPS times."""
+        if self.result.drops == MAX_DROPS:
+            self.result.ended = STALE
+            return
+        self.result.drops, self.result.last_drop = self.result.drops + 1, epoch
+        self.model.load_state_dict(self.best)
+        self.optimizer.state.clear()
 
     def _resume(self) -> None:
         found = load_checkpoint(self.scratch, self.model, self.optimizer)
