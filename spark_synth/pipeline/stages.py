@@ -70,6 +70,7 @@ class Workshop:
             if settings.owner is not None:
                 _name_owner(schema, table, settings.owner)
         check_schema(schema)
+        _refuse_shared_columns(schema)
         return schema
 
     def database(self) -> Database:
@@ -233,6 +234,22 @@ def _timed(manifest: Manifest, stage: str) -> Iterator[None]:
     yield
     durations = {**manifest.data.get("durations", {}), stage: round(time.monotonic() - began, 1)}
     manifest.update(durations=durations, ended=now())
+
+
+def _refuse_shared_columns(schema: Schema) -> None:
+    """Two foreign keys over one column would each set it."""
+    for name, table in schema.tables.items():
+        if table.reference:
+            continue
+        seen: dict[str, str] = {}
+        for fk in table.foreign_keys:
+            for column in fk.columns:
+                if column in seen:
+                    raise UserError(
+                        f"column {name}.{column} is part of two foreign keys ({seen[column]}, {fk.name}), "
+                        "which is not supported yet: leave one of them out of the schema"
+                    )
+                seen[column] = fk.name
 
 
 def _name_owner(schema: Schema, table: str, owner: str) -> None:
