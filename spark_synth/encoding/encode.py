@@ -30,7 +30,9 @@ def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, holdout: f
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]
     views += [F.col(f"__sum_{i}").cast("double").alias(f"s{i}") for i in range(len(plan.summaries))]
     if plan.time:
-        base = F.col("__t") if plan.time.base is None else F.col("__t") - quoted(f"__base_{plan.time.base}")
+        base = F.col("__t")
+        if plan.time.base is not None:
+            base = base - F.coalesce(quoted(f"__base_{plan.time.base}"), F.lit(plan.time.base_fill))
         views += [
             F.col("__t").alias("t"),
             base.cast("double").alias("first"),

@@ -40,6 +40,7 @@ TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer
 MAX_SUMMARIES = 120  # statistics of one family at most
 MAX_DEGREES = 4096  # distinct degrees kept in the histogram
 MAX_CELLS = 1024  # cells of the time axis
+MAX_BASELESS = 0.5  # share of rows without the owner's date up to which times may be counted from it
 CURVE = 32  # points of the mean course of a long family
 
 
@@ -212,12 +213,13 @@ def _fit_time(rows: DataFrame, plan: TablePlan, names: list[str], segment_rows: 
         views[f"since {b}"] = F.when(start, F.col("__t") - quoted(f"__base_{b}"))
     profiles = numeric_profiles(rows, {k: v.cast("double") for k, v in views.items()})
     first, whole = profiles["first"], profiles["t"]
-    usable = [b for b in names if profiles[f"base {b}"].nulls == 0]
+    usable = [b for b in names if profiles[f"base {b}"].nulls < MAX_BASELESS * whole.rows]
     best = min(usable, key=lambda b: profiles[f"since {b}"].std, default=None)
     if best is not None and profiles[f"since {best}"].std < 0.7 * first.std:
-        time.base = best
-        since = profiles[f"since {best}"]
-        time.first = _exact(fit_numeric(since, _few(rows, views[f"since {best}"], since.distinct), 64))
+        time.base, time.base_fill = best, round(profiles[f"base {best}"].mean)
+        filled = F.when(start, F.col("__t") - F.coalesce(views[f"base {best}"], F.lit(time.base_fill)))
+        since = numeric_profiles(rows, {"since": filled})["since"]
+        time.first = _exact(fit_numeric(since, _few(rows, filled, since.distinct), 64))
     else:
         time.first = _exact(fit_numeric(first, _few(rows, views["first"], first.distinct), 128))
     time.delta = _exact(fit_numeric(profiles["gap"], _few(rows, views["gap"], profiles["gap"].distinct), 64))

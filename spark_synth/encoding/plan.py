@@ -49,6 +49,7 @@ class TimePlan:
 
     unit: seconds per unit for timestamps, 1 for dates (days) and whole numbers.
     base: column of the owner row that the first row's time is counted from, None for absolute.
+    base_fill: stands in for the base where the owner has none, or where there is no owner.
     strict: no two rows of a family share a time.
     low, step, cells: the time axis cut into `cells` cells of `step` units from `low`, an input of the generator.
     first_at, delta_at, given_at: sub-columns.
@@ -68,6 +69,7 @@ class TimePlan:
     first_at: int = -1
     delta_at: int = -1
     given_at: int = -1
+    base_fill: int = 0
 
     @property
     def calendar(self) -> list[str]:

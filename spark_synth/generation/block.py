@@ -157,7 +157,9 @@ def _clock(
 ) -> FamilyClock | None:
     if plan.time is None:
         return None
-    base = block["base"].fillna(0).to_numpy(np.int64) if plan.time.base else np.zeros(len(block), dtype=np.int64)
+    base = np.zeros(len(block), dtype=np.int64)
+    if plan.time.base:
+        base = block["base"].fillna(plan.time.base_fill).to_numpy(np.int64)
     long = block["segments"].to_numpy() > 1
     start, end = np.zeros(len(block), dtype=np.int64), np.full(len(block), FOREVER)
     if long.any():
