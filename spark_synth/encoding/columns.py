@@ -13,7 +13,7 @@ from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
 from spark_synth.encoding.rows import empty_time, unit_of
-from spark_synth.encoding.text import fit_texts, guess_provider
+from spark_synth.encoding.text import PERSONAL, fit_texts, guess_provider
 from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
 from spark_synth.schema.graph import links
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
@@ -45,9 +45,10 @@ def plan_columns(
     table = schema.table(name)
     types = {c: v.type or "string" for c, v in table.columns.items()}
     stats = _Statistics(df, table, types, derived)
-    plan = TablePlan(name, types, stats.rows, table.reference)
+    plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
     plan.owner = _owner(owner, stats)
     plan.links = [_link(fk, schema, stats) for fk in links(table, owner)]
+    plan.unique = _unique(df, table, plan)
     plan.keys = _keys(df, table, plan)
     time = _time_column(table, types, stats) if plan.owner else None
     if time:
@@ -133,6 +134,20 @@ def _link(fk: ForeignKey, schema: Schema, stats: _Statistics) -> LinkPlan:
     return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, schema.table(fk.parent).reference, nullable)
 
 
+def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:
+    """Column sets with a matched link that may not repeat: the primary key, or, where a join table declares none, its
+    foreign keys together if they never repeat in the real rows."""
+    matched = [set(k.columns) for k in plan.links if not k.reference and k.parent != plan.table]
+    if table.primary_key:
+        return [plan.primary_key] if any(m <= set(table.primary_key) for m in matched) else []
+    keys = [c for c in table.columns if c in table.foreign_key_columns()]
+    if not matched or len(table.foreign_keys) < 2:
+        return []
+    whole = df.select(*map(quoted, keys)).dropna()
+    row = whole.agg(F.count(F.lit(1)).alias("rows"), F.count_distinct(*map(quoted, keys)).alias("distinct")).head()
+    return [keys] if row is not None and row["rows"] == row["distinct"] > 1 else []
+
+
 def _keys(df: DataFrame, table: Table, plan: TablePlan) -> list[KeyPlan]:
     """Plans of key columns that are made, not linked: the primary key, and other unique identifiers."""
     linked = table.foreign_key_columns()
@@ -185,11 +200,17 @@ def _value(
         return ValuePlan(c, How.NUMERIC, [fit_numeric(profile, counts, settings.max_bins)])
     if kind is Kind.DATETIME:
         return _date(c, plan, stats, settings)
-    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN) and counts is not None:
+    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN) and counts is not None and not _names_people(c, counts):
         codec = fit_categorical(counts, plan.rows, profile.nulls, MAX_CATEGORIES, settings.threshold(plan.rows))
         if codec.categories or profile.nulls == plan.rows:
             return ValuePlan(c, How.CATEGORY, [codec])
     return ValuePlan(c, How.FLAG, [_flag()])
+
+
+def _names_people(column: str, counts: ValueCounts) -> bool:
+    """Whether a column declared as categorical holds names or addresses of single people: made anew, as text is."""
+    few = bool(counts) and sorted(n for _, n in counts)[len(counts) // 2] <= 2
+    return few and guess_provider(column) in PERSONAL
 
 
 def _date(c: str, plan: TablePlan, stats: _Statistics, settings: ColumnSettings) -> ValuePlan:

@@ -153,6 +153,7 @@ class TablePlan:
     table: str
     columns: dict[str, str]  # name -> Spark type, in source order
     rows: int
+    primary_key: list[str] = field(default_factory=list)
     reference: bool = False
     owner: OwnerPlan | None = None
     links: list[LinkPlan] = field(default_factory=list)
@@ -165,7 +166,7 @@ class TablePlan:
     summaries: list[SummaryPlan] = field(default_factory=list)
     course: list[SummaryPlan] = field(default_factory=list)  # the owner's summaries of this table's first time and span
     derived: list[dict[str, Any]] = field(default_factory=list)
-    distinct: list[str] = field(default_factory=list)  # value columns that may not repeat within a family
+    unique: list[list[str]] = field(default_factory=list)  # columns with a matched link whose values never repeat
     context_cards: list[int] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
 

@@ -1,7 +1,8 @@
 """Free text and names: produced, never copied.
 
-A column whose name or kind tells what it holds draws from Faker; any other is spelled by a character model of order
-two (a Markov chain over trigrams, fitted in Spark). Either way a value that occurs in the real column is redrawn.
+A column whose name or kind tells what it holds draws from Faker. Codes (phone numbers, postal codes: text without
+words) fill the forms that the real ones have, `(999) 999-9999`; any other text is spelled by a character model of order
+two (a Markov chain over trigrams, fitted in Spark). Whatever the way, a value of the real column is redrawn.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import Bloom, stacked
 
-START, END = "\x02", "\x03"
+SIGN, START, END = "\x01", "\x02", "\x03"
 MAX_TRIGRAMS = 20000
+MAX_FORMS = 500
+WORDS = 0.05  # share of values with a word (three letters in a row) up to which a column holds codes
+CONSTANT = 5  # values of one form that must agree in a character for it to be kept
 MAX_LENGTH = 120
 POOL = 2000
 TRIES = 12
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
 
 # What a column name says it holds, most specific first; names are split into lower-case words.
-PROVIDERS = (
+PROVIDERS: tuple[tuple[set[str], str | None], ...] = (
+    ({"title", "type", "kind", "status"}, None),
     ({"first", "firstname", "given", "forename"}, "first_name"),
     ({"last", "lastname", "surname", "family"}, "last_name"),
     ({"email", "mail"}, "email"),
@@ -34,18 +40,23 @@ PROVIDERS = (
     ({"city", "town"}, "city"),
     ({"address", "street"}, "street_address"),
 )
+PERSONAL = {"first_name", "last_name", "name", "email", "street_address"}
 
 
 @dataclass
 class TextPlan:
-    """How a text column is produced: from Faker (`provider`), or from trigram counts.
+    """How a text column is produced: from Faker (`provider`), from `forms`, or from trigram counts.
 
-    Whether a row has a value at all is a sub-column (How.FLAG) where the real column has NULLs.
+    forms: (form, real values of it); after SIGN, 9, A and a stand for any digit and letter, all else for itself.
+    upper: all real values are in capitals. Whether a row has a value at all is a sub-column (How.FLAG) where
+    the real column has NULLs.
     """
 
     column: str
     provider: str | None
     trigrams: list[tuple[str, int]] = field(default_factory=list)
+    forms: list[tuple[str, int]] = field(default_factory=list)
+    upper: bool = False
     max_length: int = MAX_LENGTH
 
 
@@ -56,19 +67,65 @@ def guess_provider(column: str) -> str | None:
 
 
 def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPlan]:
-    """Plans of text columns; trigrams of those without a provider are counted in one Spark job."""
-    spelled = [c for c, provider in providers.items() if provider is None]
-    grams: dict[str, list[tuple[str, int]]] = {c: [] for c in spelled}
-    if spelled:
-        whole = F.concat(F.lit(START * 2), F.substring("v", 1, MAX_LENGTH), F.lit(END))
-        cut = F.transform(F.sequence(F.lit(1), F.length(whole) - 2), lambda i: whole.substr(i, F.lit(3)))
-        shown = stacked(df, spelled).where(F.length("v") > 0)
-        counted = shown.select("c", F.explode(cut).alias("g")).groupBy("c", "g").count()
-        order = Window.partitionBy("c").orderBy(F.desc("count"), "g")
-        kept = counted.withColumn("r", F.row_number().over(order)).where(F.col("r") <= MAX_TRIGRAMS)
-        for row in sorted(kept.collect(), key=lambda r: r["r"]):
-            grams[spelled[row["c"]]].append((row["g"], row["count"]))
-    return [TextPlan(c, provider, grams.get(c, [])) for c, provider in providers.items()]
+    """Plans of text columns: one Spark job tells codes from words, one each counts their forms and their trigrams."""
+    names = list(providers)
+    if not names:
+        return []
+    letters = F.col("v").rlike(r"\p{L}")
+    kinds = (
+        stacked(df, names)
+        .groupBy("c")
+        .agg(
+            F.avg(F.col("v").rlike(r"\p{L}{3}").cast("double")).alias("words"),
+            F.min((letters & (F.col("v") == F.upper("v"))) | ~letters).alias("upper"),
+        )
+    )
+    found = {names[r["c"]]: r for r in kinds.collect()}
+    own = [c for c in names if providers[c] is None and c in found]
+    forms = _forms(df, [c for c in own if found[c]["words"] <= WORDS])
+    trigrams = _trigrams(df, [c for c in own if c not in forms])
+    return [
+        TextPlan(c, p, trigrams.get(c, []), forms.get(c, []), c in found and found[c]["upper"])
+        for c, p in providers.items()
+    ]
+
+
+def _forms(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]]:
+    """The commonest forms of each column; a character that all values of a form share is part of it."""
+    if not columns:
+        return {}
+    form = F.col("v")
+    for class_, sign in ((r"[0-9]", "9"), (r"\p{Lu}", "A"), (r"\p{Ll}", "a")):
+        form = F.regexp_replace(form, class_, sign)
+    values = stacked(df, columns).where(F.length("v").between(1, MAX_LENGTH)).withColumn("f", form)
+    places = values.select("c", "f", F.posexplode(F.split("v", "")).alias("i", "x")).where(F.col("x") != "")
+    agreed = F.when((F.min("x") == F.max("x")) & (F.count("x") >= CONSTANT), F.min("x")).alias("x")
+    signs = places.groupBy("c", "f", "i").agg(agreed, F.count("x").alias("n"))
+    order = Window.partitionBy("c").orderBy(F.desc("n"), "f")
+    merged = signs.groupBy("c", "f").agg(F.max("n").alias("n"), F.collect_list(F.struct("i", "x")).alias("s"))
+    kept = merged.withColumn("r", F.row_number().over(order)).where(F.col("r") <= MAX_FORMS)
+    out: dict[str, list[tuple[str, int]]] = {c: [] for c in columns}
+    for row in sorted(kept.collect(), key=lambda r: r["r"]):
+        known = {s["i"]: s["x"] for s in row["s"]}
+        spelled = [known.get(i) or (f"{SIGN}{x}" if x in _SIGNS else x) for i, x in enumerate(row["f"])]
+        out[columns[row["c"]]].append(("".join(spelled), row["n"]))
+    return out
+
+
+def _trigrams(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]]:
+    """The commonest trigrams of each column."""
+    if not columns:
+        return {}
+    out: dict[str, list[tuple[str, int]]] = {c: [] for c in columns}
+    whole = F.concat(F.lit(START * 2), F.substring("v", 1, MAX_LENGTH), F.lit(END))
+    cut = F.transform(F.sequence(F.lit(1), F.length(whole) - 2), lambda i: whole.substr(i, F.lit(3)))
+    shown = stacked(df, columns).where(F.length("v") > 0)
+    counted = shown.select("c", F.explode(cut).alias("g")).groupBy("c", "g").count()
+    order = Window.partitionBy("c").orderBy(F.desc("count"), "g")
+    kept = counted.withColumn("r", F.row_number().over(order)).where(F.col("r") <= MAX_TRIGRAMS)
+    for row in sorted(kept.collect(), key=lambda r: r["r"]):
+        out[columns[row["c"]]].append((row["g"], row["count"]))
+    return out
 
 
 class TextMaker:
@@ -76,15 +133,18 @@ class TextMaker:
 
     def __init__(self, plan: TextPlan, seed: int, real: Bloom | None) -> None:
         self.plan, self.real = plan, real
-        self.pool = _faker_pool(plan.provider, seed) if plan.provider else None
-        self.chain = _Chain(plan) if self.pool is None else None
+        self.source: _Pool | _Forms | _Chain
+        if plan.provider:
+            self.source = _Pool(plan.provider, seed, plan.upper)
+        else:
+            self.source = _Forms(plan) if plan.forms else _Chain(plan)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n text values, none of them in the real column."""
         out = np.full(n, None, dtype=object)
         todo = np.arange(n)
         for attempt in range(TRIES):
-            out[todo] = self._candidates(len(todo), rng)
+            out[todo] = self.source.draw(len(todo), rng)
             if attempt >= TRIES // 2:  # a small vocabulary: make the value differ
                 tails = rng.integers(0, len(LETTERS), (len(todo), attempt))
                 out[todo] = [v + "".join(LETTERS[k] for k in t) for v, t in zip(out[todo], tails, strict=True)]
@@ -96,12 +156,40 @@ class TextMaker:
         out[todo] = None
         return out
 
-    def _candidates(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        if self.pool is not None:
-            drawn: np.ndarray = self.pool[rng.integers(0, len(self.pool), n)]
-            return drawn
-        assert self.chain is not None
-        return self.chain.spell(n, rng)
+
+class _Pool:
+    """Distinct values of a Faker provider, the same for the same seed."""
+
+    def __init__(self, provider: str, seed: int, upper: bool) -> None:
+        faker = Faker()
+        faker.seed_instance(seed)
+        found = {str(faker.format(provider)).replace("\n", ", ") for _ in range(POOL)}
+        self.values = np.array(sorted({v.upper() for v in found} if upper else found), dtype=object)
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n values."""
+        drawn: np.ndarray = self.values[rng.integers(0, len(self.values), n)]
+        return drawn
+
+
+class _Forms:
+    """Forms with their shares; digits and letters are drawn evenly."""
+
+    def __init__(self, plan: TextPlan) -> None:
+        signs = [re.findall(f"{SIGN}?.", form, re.DOTALL) for form, _ in plan.forms]
+        self.forms = [np.array([_SIGNS.get(s[1:], s) for s in form], dtype=object) for form in signs]
+        counts = np.array([n for _, n in plan.forms], dtype=float)
+        self.shares = counts / counts.sum()
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n values."""
+        out = np.full(n, None, dtype=object)
+        drawn = rng.choice(len(self.forms), n, p=self.shares)
+        for at in np.unique(drawn):
+            rows = np.flatnonzero(drawn == at)
+            signs = [np.array(list(s))[rng.integers(0, len(s), len(rows))] for s in self.forms[at]]
+            out[rows] = ["".join(x) for x in zip(*signs, strict=True)]
+        return out
 
 
 class _Chain:
@@ -120,8 +208,8 @@ class _Chain:
         self.cumulative = np.cumsum(weights, 1) / weights.sum(1, keepdims=True)
         self.following, self.start, self.max_length = following, at[START * 2], plan.max_length
 
-    def spell(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n strings."""
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n values."""
         state, out = np.full(n, self.start), np.full(n, "", dtype=object)
         for _ in range(self.max_length):
             live = np.flatnonzero(state >= 0)
@@ -131,10 +219,3 @@ class _Chain:
             out[live] += np.where(self.chars[drawn] == END, "", self.chars[drawn])
             state[live] = np.where(self.chars[drawn] == END, -1, self.following[state[live], drawn])
         return np.array([s.strip() or "x" for s in out], dtype=object)
-
-
-def _faker_pool(provider: str, seed: int) -> np.ndarray:
-    """Distinct values of a Faker provider, the same for the same seed."""
-    faker = Faker()
-    faker.seed_instance(seed)
-    return np.array(sorted({str(faker.format(provider)).replace("\n", ", ") for _ in range(POOL)}), dtype=object)

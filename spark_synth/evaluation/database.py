@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -41,21 +41,27 @@ def evaluate_database(
     owners: Mapping[str, str | None],
     references: set[str],
     settings: Settings,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Compare a synthetic database with the real one; everything heavy runs in Spark.
 
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. The result can be written as JSON:
-    `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`.
+    `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
+    each finished part.
     """
     evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         profiles = dict(zip(schema.tables, pool.map(evaluation.profile, schema.tables), strict=True))
         found = {t: pool.submit(evaluation.table, t, profiles[t]) for t in schema.tables}
         links = {(t, fk.name): pool.submit(evaluation.link, t, fk, profiles) for t, fk in _foreign_keys(schema)}
-        tables = {t: future.result() for t, future in found.items()}
+        tables = {}
+        for t, future in found.items():
+            tables[t] = future.result()
+            note(f"{t} compared")
         for (t, name), future in links.items():
             tables[t]["fk"][name] = future.result()
+            note(f"foreign key {name} compared")
     metrics = {
         "ratio": ratio,
         "references": sorted(references),

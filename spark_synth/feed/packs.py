@@ -27,13 +27,15 @@ warnings.filterwarnings("ignore", category=FutureWarning, module=r"petastorm\.")
 logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 BUFFER_PACKS = 1024  # packs held for shuffling: about half a million rows of int16 codes
+PARTS = 8  # pieces that a batch is made of, at least, where families are small enough
 FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size"]
 
 
 class PackFeed:
     """Endless shuffled batches of about `batch_rows` rows from the packs in the folder `path`.
 
-    The order depends on the seed alone. Close it (or use it as a context manager) to stop the reader's thread.
+    What is shuffled are packs, or parts of them where a batch holds fewer rows than PARTS packs would. The order
+    depends on the seed alone. Close it (or use it as a context manager) to stop the reader's thread.
     """
 
     def __init__(self, path: str, columns: int, context: int, batch_rows: int, seed: int) -> None:
@@ -62,7 +64,7 @@ class PackFeed:
         """Packs in random order: each goes out when a later one takes its place in the buffer."""
         buffer: list[FamilyBatch] = []
         for group in self.reader:
-            packs = list(_packs(group, self.columns, self.context))
+            packs = [p for whole in _packs(group, self.columns, self.context) for p in self._parts(whole)]
             size = min(BUFFER_PACKS, max(len(packs), len(buffer)))
             for i in self.random.permutation(len(packs)):
                 if len(buffer) < size:
@@ -71,6 +73,18 @@ class PackFeed:
                 at = int(self.random.integers(len(buffer)))
                 yield buffer[at]
                 buffer[at] = packs[i]
+
+    def _parts(self, pack: FamilyBatch) -> Iterator[FamilyBatch]:
+        """The pack cut between families into parts of about a PARTS-th of a batch."""
+        part = (torch.cumsum(pack.lengths, 0) - 1) // max(1, self.batch_rows // PARTS)
+        sizes = torch.unique_consecutive(part, return_counts=True)[1].tolist()
+        if len(sizes) == 1:
+            yield pack
+            return
+        rows = [int(x.sum()) for x in torch.split(pack.lengths, sizes)]
+        tensors = (pack.context, pack.lengths, pack.start, pack.size)
+        parts = [torch.split(pack.codes, rows), *(torch.split(t, sizes) for t in tensors)]
+        yield from (FamilyBatch(*p) for p in zip(*parts, strict=True))
 
 
 def read_packs(path: str, columns: int, context: int, max_rows: int) -> list[FamilyBatch]:

@@ -12,10 +12,11 @@ import math
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import LinkPlan
+from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import GOLDEN, exact_degrees, running_total
 from spark_synth.generation.seeds import stream
+from spark_synth.generation.separate import separate
 from spark_synth.generation.tables import Generation
 
 
@@ -26,7 +27,21 @@ def fill_links(run: Generation, table: str) -> DataFrame:
     for link in plan.links:
         if not link.reference and table not in run.kept:
             rows = _inside(run, rows, link) if link.parent == table else _matched(run, table, rows, link)
+    if plan.unique and table not in run.kept:
+        rows = _separated(run, plan, rows)
     return rows.select(*[quoted(c) for c in plan.columns])
+
+
+def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
+    """`rows` in which no column set that may occur once is repeated."""
+    work = f"{run.work}/_links/{plan.table}"
+    rows.write.mode("overwrite").parquet(f"{work}/rows")
+    rows = run.spark.read.parquet(f"{work}/rows")
+    for i, unique in enumerate(plan.unique):
+        inside = [k for k in plan.links if not k.reference and k.parent != plan.table and set(k.columns) <= set(unique)]
+        seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
+        rows = separate(rows, unique, inside[-1].columns, seed, f"{work}/{i}", drop=declared)
+    return rows
 
 
 def _matched(run: Generation, table: str, rows: DataFrame, link: LinkPlan) -> DataFrame:

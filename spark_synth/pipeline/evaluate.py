@@ -39,9 +39,10 @@ def evaluate_tables(
         owners=package.owners,
         references=kept,
         settings=config.evaluate,
+        note=progress.note,
     )
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    write_report(metrics, folder / "report", _about(manifest, folder.name, kept))
+    write_report(metrics, folder / "report", _about(manifest, folder.name))
     tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
     with tracker.run(f"evaluate-{folder.name}", tags) as run:
         run.log_params(
@@ -63,7 +64,7 @@ def evaluate_tables(
     return metrics
 
 
-def _about(manifest: Manifest, identifier: str, kept: set[str]) -> dict[str, Any]:
+def _about(manifest: Manifest, identifier: str) -> dict[str, Any]:
     asked = manifest.data["asked"]
     return {
         "identifier": identifier,
@@ -73,5 +74,4 @@ def _about(manifest: Manifest, identifier: str, kept: set[str]) -> dict[str, Any
         "created": manifest.data["created"],
         "versions": manifest.data["versions"],
         "durations": manifest.data.get("durations", {}),
-        "references": sorted(kept),
     }

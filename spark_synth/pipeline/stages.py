@@ -17,7 +17,7 @@ from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.package import Package, load_package
-from spark_synth.pipeline.state import Manifest, now, open_manifest, training_fingerprint
+from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
 from spark_synth.pipeline.train import train_database, training_folder
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
@@ -35,7 +35,6 @@ class Workshop:
     config: RunConfig
     approve: bool = False
     progress: Progress = field(default_factory=Progress)
-    log_file: Path | None = None
     _spark: SparkSession | None = None
     _database: Database | None = None
     _tracker: Tracker | None = None
@@ -45,7 +44,7 @@ class Workshop:
         """The Spark session."""
         if self._spark is None:
             extra = [SQLITE_PACKAGE] if self._is_sqlite() else []
-            self._spark = build_session(self.config.spark, extra, self.log_file)
+            self._spark = build_session(self.config.spark, extra)
             for key, value in CONF.items():
                 self._spark.conf.set(key, value)
         return self._spark
@@ -109,6 +108,9 @@ def export(config: RunConfig, to: str, prefix: str) -> None:
 def train(config: RunConfig, approve: bool = False) -> str:
     """Fit encoders and models; the MLflow run id."""
     shop = Workshop(config, approve)
+    shop.schema()
+    if not config.output_is_catalog:
+        check_writable(Path(config.output).absolute())
     run_id, _ = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
     return run_id
 
@@ -143,11 +145,12 @@ def run(config: RunConfig) -> Path:
     shop = Workshop(config)
     shop.schema()
     manifest = _manifest(config, {"fingerprint": training_fingerprint(config)})
-    shop.log_file = manifest.path.parent / "spark.log"
     if manifest.data["state"] == "evaluated":
         shop.progress.note(f"{manifest.path.parent} is complete: nothing to do")
         return manifest.path.parent
     if "run_id" not in manifest.data:
+        shop.database()  # whatever is wrong with the source is told before anything is written
+        manifest.update(state="started")
         with _timed(manifest, "train"):
             run_id, package = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
         manifest.update(run_id=run_id)
@@ -192,6 +195,10 @@ def _generate(shop: Workshop, package: Package, manifest: Manifest) -> None:
         rows = generate_database(shop.spark, config, package, manifest, manifest.data["run_id"], shop.progress)
         tracked.log_metrics({f"{t}/rows": float(n) for t, n in rows.items()})
         tracked.log_metrics({"rows_per_second": sum(rows.values()) / (time.monotonic() - began)})
+        for table, entry in manifest.data["tables"].items():
+            with shop.tracker.nested(tracked, f"table:{table}", {"table": table}) as nested:
+                nested.log_params({k: entry[k] for k in ("target", "kept")})
+                nested.log_metrics({k: float(entry[k]) for k in ("rows", "seconds") if k in entry})
     manifest.update(state="generated")
 
 
@@ -206,26 +213,24 @@ def _evaluate(shop: Workshop, package: Package, manifest: Manifest) -> None:
 
 
 def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> None:
+    """What was written, where, and how good it is."""
     rows = []
     for table, one in metrics["tables"].items():
-        entry = manifest.data["tables"].get(table, {})
-        shape = one.get("shape_mean")
-        rows.append(
-            [
-                table,
-                f"{one['rows'][0]:,}",
-                f"{one['rows'][1]:,}",
-                "-" if shape is None else f"{shape:.3f}",
-                "kept" if entry.get("kept") else "",
-                str(entry.get("target", "")),
-            ]
-        )
-    score = metrics["summary"].get("score")
-    shop.progress.close_bars()
+        figures = (one["shape_mean"], one["pair_mean"], one["score"])
+        shown = ["-" if f is None else f"{f:.3f}" for f in figures]
+        kept = "real rows kept" if manifest.data["tables"].get(table, {}).get("kept") else ""
+        rows.append([table, f"{one['rows'][0]:,}", f"{one['rows'][1]:,}", *shown, kept])
+    score, progress = metrics["summary"].get("score"), shop.progress
     title = f"quality {score:.1f} of 100" if score is not None else "result"
-    shop.progress.summary(title, ["table", "real rows", "synthetic rows", "shapes", "", "where"], rows)
+    progress.summary(title, ["table", "real rows", "synthetic rows", "shapes", "pairs", "score", ""], rows)
     for problem in metrics.get("problems", []):
-        shop.progress.note(f"problem: {problem}")
+        progress.note(f"problem: {problem}")
+    folder, config = manifest.path.parent, shop.config
+    tables = f"{config.output} (schema)" if config.output_is_catalog else str(folder / "tables")
+    progress.note(f"tables: {tables}")
+    progress.note(f"report: {folder / 'report' / 'index.html'}")
+    uri = config.resolved()["tracking"]["uri"] or "the default server"
+    progress.note(f"MLflow: {uri}, experiment {config.tracking.experiment}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from spark_synth.config import RunConfig
@@ -55,26 +56,40 @@ class Manifest:
 
 
 def open_manifest(folder: Path, asked: Mapping[str, Any]) -> Manifest:
-    """The manifest of `folder`: a new one, or the one of a run that asked for the same and is to be continued."""
+    """The manifest of `folder`: a new one, or the one of a run that asked for the same and is to be continued.
+
+    Nothing is written before the first update, so that a run which is refused leaves no trace. An attempt that wrote
+    no table yet may be asked for anew in another way.
+    """
     path = folder / "manifest.json"
-    if path.exists():
-        found = json.loads(path.read_text())
-        changed = [k for k, v in asked.items() if found.get("asked", {}).get(k) != v]
-        if changed:
+    new = {"asked": dict(asked), "versions": versions(), "tables": {}, "created": now(), "state": "started"}
+    if not path.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(
-                f"output {folder} exists and was made with another {', '.join(changed)}: "
-                "choose another generate.identifier, or remove the folder"
+                f"output {folder} exists and was not made by spark-synth: choose another generate.identifier"
             )
-        return Manifest(path, found)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"output {folder} exists and was not made by spark-synth: choose another generate.identifier")
+        check_writable(folder)
+        return Manifest(path, new)
+    found = json.loads(path.read_text())
+    changed = [k for k, v in asked.items() if found.get("asked", {}).get(k) != v]
+    if changed and found["tables"]:
+        raise UserError(
+            f"output {folder} exists and was made with another {', '.join(changed)}: "
+            "choose another generate.identifier, or remove the folder"
+        )
+    return Manifest(path, new if changed else found)
+
+
+def check_writable(folder: Path) -> None:
+    """UserError where `folder` cannot be made or written; nothing stays behind."""
+    there = next(p for p in (folder, *folder.parents) if p.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=there):  # permissions alone do not tell: the file system may be read-only
+            pass
     except OSError as error:
-        raise UserError(f"output {folder} cannot be written ({error.strerror}): choose another output") from None
-    manifest = Manifest(path, {"asked": dict(asked), "versions": versions(), "tables": {}, "created": now()})
-    manifest.update(state="started")
-    return manifest
+        raise UserError(
+            f"output {folder} cannot be written ({there}: {error.strerror}): choose another output"
+        ) from None
 
 
 def training_fingerprint(config: RunConfig) -> str:

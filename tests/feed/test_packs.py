@@ -95,3 +95,10 @@ def test_the_holdout_is_read_in_one_order(packs: str) -> None:
     assert whole == [f for p in read_packs(folder, COLUMNS, CONTEXT, 10**9) for f in families(p)]
     some = [f for p in read_packs(folder, COLUMNS, CONTEXT, 600) for f in families(p)]
     assert 600 <= len(some) * LENGTH < 600 + encode.PACK_ROWS and some == whole[: len(some)]
+
+
+def test_small_batches_are_parts_of_packs(packs: str) -> None:
+    with PackFeed(f"{packs}/split=train", COLUMNS, CONTEXT, batch_rows=90, seed=1) as feed:
+        batches = [families(batch) for batch, _ in zip(feed, range(400), strict=False)]
+    assert all(90 <= len(b) * LENGTH < 90 + 2 * 90 / 8 + LENGTH for b in batches)
+    assert len({f for b in batches[:80] for f in b}) == sum(map(len, batches[:80]))  # none twice in an epoch

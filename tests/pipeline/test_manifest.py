@@ -36,3 +36,16 @@ def test_a_foreign_folder_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be written"):
         open_manifest(tmp_path / "file" / "x", {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "letter.txt"]
+
+
+def test_nothing_is_written_before_the_run_begins(tmp_path: Path) -> None:
+    manifest = open_manifest(tmp_path / "x", {"seed": 1})
+    assert not list(tmp_path.iterdir())
+    manifest.update(state="started")
+    assert Manifest.read(tmp_path / "x").data["state"] == "started"
+
+
+def test_an_attempt_without_tables_may_be_asked_for_in_another_way(tmp_path: Path) -> None:
+    open_manifest(tmp_path / "x", {"seed": 1}).update(run_id="r")
+    again = open_manifest(tmp_path / "x", {"seed": 2})
+    assert again.data["asked"] == {"seed": 2} and "run_id" not in again.data

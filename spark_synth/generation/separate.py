@@ -1,0 +1,103 @@
+"""Pairs that may occur once (a student and a course): rows that repeat one exchange their link with another row.
+
+An exchange leaves the number of rows of every target as it is. All rows that repeat a pair try some partners at once;
+an exchange is made where both new pairs are free, and rounds go on while that leaves fewer repeated pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.views import quoted
+from spark_synth.generation.seeds import stream
+
+ROUNDS = 12
+STALE = 2  # rounds without an exchange after which what still repeats is taken to be stuck
+PARTNERS = 16  # rows that each repeating row tries in one round
+
+
+def separate(
+    rows: DataFrame, unique: Sequence[str], link: Sequence[str], seed: int, work: str, drop: bool
+) -> DataFrame:
+    """`rows` (with __idx from 0) in which no values of the columns `unique` occur twice.
+
+    Only the columns `link`, all of them in `unique`, change, and only by exchange between rows. Rows with a NULL in
+    `unique` are left alone. drop: whether rows that still repeat others after all rounds go; they stay otherwise.
+    work: a folder for the state between rounds, so that no plan grows with them.
+    """
+    rest = [c for c in unique if c not in link]
+    own, target = [f"r{i}" for i in range(len(rest))], [f"l{i}" for i in range(len(link))]
+    named = [quoted(c).alias(n) for c, n in zip([*rest, *link], own + target, strict=True)]
+    pairs = rows.select("__idx", *named).dropna()
+    size = (rows.agg(F.max("__idx")).head() or [0])[0] or 0
+    left, stale, changed = size + 1, 0, False
+    for attempt in range(ROUNDS):
+        repeated = _repeated(pairs, own + target)
+        before, left = left, repeated.count()
+        stale = stale + 1 if left == before else 0
+        if not left or stale == STALE:
+            break
+        changed = True
+        made = _exchanges(pairs, repeated, own, target, size + 1, stream(seed, attempt))
+        path = f"{work}/{attempt}"
+        _apply(pairs, made, target).write.mode("overwrite").parquet(path)
+        pairs = rows.sparkSession.read.parquet(path)
+    if changed:
+        rows = _with_links(rows, pairs, link, target)
+    return rows.join(_repeated(pairs, own + target).select("__idx"), "__idx", "left_anti") if drop and changed else rows
+
+
+def _repeated(pairs: DataFrame, key: list[str]) -> DataFrame:
+    """All rows of a pair but the first."""
+    place = F.row_number().over(Window.partitionBy(*key).orderBy("__idx"))
+    return pairs.withColumn("__place", place).where("__place > 1").drop("__place")
+
+
+def _exchanges(
+    pairs: DataFrame, repeated: DataFrame, own: list[str], target: list[str], size: int, seed: int
+) -> DataFrame:
+    """(__idx, __partner, own and target of both): exchanges that make two pairs which nobody else has or gets."""
+    theirs = {c: f"p_{c}" for c in own + target}
+    partner = F.pmod(F.xxhash64("__idx", "__try", F.lit(seed)), F.lit(size)).alias("__partner")
+    tries = repeated.withColumn("__try", F.explode(F.sequence(F.lit(0), F.lit(PARTNERS - 1)))).select("*", partner)
+    sound = pairs.join(repeated.select("__idx"), "__idx", "left_anti")
+    others = sound.select(F.col("__idx").alias("__partner"), *[F.col(a).alias(b) for a, b in theirs.items()])
+    found = tries.join(others, "__partner")
+    taken = pairs.select(*[F.col(c).alias(f"t_{c}") for c in own + target])
+    for mine, other in (({}, theirs), (theirs, {})):  # own row with their target, their row with own target
+        key = _key(own, mine) + _key(target, other)
+        match = [F.col(f"t_{c}") == k for c, k in zip(own + target, key, strict=True)]
+        found = found.join(taken, match, "left_anti")
+    first = F.row_number().over(Window.partitionBy("__idx").orderBy("__try"))
+    found = found.withColumn("__place", first).where("__place = 1")
+    alone = F.row_number().over(Window.partitionBy("__partner").orderBy("__idx"))
+    found = found.withColumn("__place", alone).where("__place = 1").drop("__place", "__try")
+    new = [_key(own, {}) + _key(target, theirs), _key(own, theirs) + _key(target, {})]
+    each = F.explode(F.array(*[F.struct(*[k.alias(c) for k, c in zip(n, own + target, strict=True)]) for n in new]))
+    keys = found.select("__idx", each.alias("k"))
+    shared = F.count(F.lit(1)).over(Window.partitionBy(*[f"k.{c}" for c in own + target]))
+    clashes = keys.withColumn("__n", shared).where("__n > 1").select("__idx").distinct()
+    return found.join(clashes, "__idx", "left_anti")
+
+
+def _key(columns: list[str], rename: dict[str, str]) -> list[Column]:
+    return [F.col(rename.get(c, c)) for c in columns]
+
+
+def _apply(pairs: DataFrame, made: DataFrame, target: list[str]) -> DataFrame:
+    """The pairs after the exchanges."""
+    mine = made.select("__idx", *[F.col(f"p_{c}").alias(f"n_{c}") for c in target])
+    theirs = made.select(F.col("__partner").alias("__idx"), *[F.col(c).alias(f"n_{c}") for c in target])
+    joined = pairs.join(mine.unionByName(theirs), "__idx", "left")
+    new = [F.coalesce(f"n_{c}", c).alias(c) for c in target]
+    return joined.select(*[c for c in pairs.columns if c not in target], *new)
+
+
+def _with_links(rows: DataFrame, pairs: DataFrame, link: Sequence[str], target: list[str]) -> DataFrame:
+    """`rows` with the link of the pairs; rows that are in no pair keep theirs."""
+    joined = rows.join(pairs.select("__idx", *target), "__idx", "left")
+    new = {c: F.coalesce(F.col(t), quoted(c)).alias(c) for c, t in zip(link, target, strict=True)}
+    return joined.select(*[new.get(c, quoted(c)) for c in rows.columns])
