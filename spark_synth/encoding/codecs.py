@@ -43,6 +43,16 @@ class NumericCodec:
         rank = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(1, len(values) - 1)
         return ([math.nan] * int(self.nullable) + rank.tolist()) or [math.nan]
 
+    def lowest(self) -> np.ndarray:
+        """float64 (card,): the smallest value of each code, NaN for NULL."""
+        null = [math.nan] * int(self.nullable)
+        return np.array([*null, *self.special, *(b[0] for b in self.bins)] or [0.0], dtype=float)
+
+    def highest(self) -> np.ndarray:
+        """float64 (card,): the largest value of each code, NaN for NULL."""
+        null = [math.nan] * int(self.nullable)
+        return np.array([*null, *self.special, *(b[-1] for b in self.bins)], dtype=float)
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of float64 values (n,), NaN for NULL. Unseen values go to the nearest bin or value."""
         values = np.asarray(values, dtype=np.float64)

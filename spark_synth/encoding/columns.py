@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec, Codec, fit_categorical, fit_numeric
+from spark_synth.encoding.hhmm import ClockTime, clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
@@ -21,6 +23,7 @@ from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 MAX_CATEGORIES = 250
 MAX_REFERENCE_KEYS = 5000
 TIME_NAME = re.compile(r"year|season|date|time|day|seq|month|week", re.IGNORECASE)
+WHOLE = ("tinyint", "smallint", "int", "bigint")
 NULL_SIZE = 64  # rows of an ownerless family
 
 
@@ -39,12 +42,20 @@ class ColumnSettings:
 
 
 def plan_columns(
-    df: DataFrame, name: str, schema: Schema, owner: ForeignKey | None, settings: ColumnSettings, derived: set[str]
+    df: DataFrame,
+    name: str,
+    schema: Schema,
+    owner: ForeignKey | None,
+    settings: ColumnSettings,
+    rules: list[dict[str, Any]],
 ) -> TablePlan:
-    """The plan of `df` with every column coded; degrees, summaries and time codecs are still to come."""
+    """The plan of `df` with every column coded; degrees, summaries and time codecs are still to come.
+
+    rules: of encoding.derive; columns that they derive are not coded. `derived` of the plan is still to be sorted.
+    """
     table = schema.table(name)
     types = {c: v.type or "string" for c, v in table.columns.items()}
-    stats = _Statistics(df, table, types, derived)
+    stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"})
     plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
     plan.owner = _owner(owner, stats)
     plan.links = [_link(fk, schema, stats) for fk in links(table, owner)]
@@ -54,7 +65,9 @@ def plan_columns(
     if time:
         plan.time = empty_time(time, types[time], unit_of(df, time, types[time]))
     coded = [c for c in stats.coded if c != time]
-    _plan_values(df, coded, plan, stats, settings)
+    clocks = find_clocks(df, *_clock_candidates(table, types, coded, stats, rules))
+    _plan_values(df, coded, plan, stats, clocks, settings)
+    plan.derived = rules + [clock_rule(c, k, f"__since_{c}") for c, k in clocks.items() if k.base]
     _plan_links(df, plan, stats)
     texts = {
         v.column: table.columns[v.column].provider or guess_provider(v.column) for v in plan.values if v.how is How.FLAG
@@ -176,20 +189,51 @@ def _time_column(table: Table, types: dict[str, str], stats: _Statistics) -> str
     for c in sorted(stats.dates, key=lambda d: d not in table.primary_key):
         if stats.nulls(c) == 0:
             return c
-    whole = ("tinyint", "smallint", "int", "bigint")
-    named = (c for c in stats.numbers if types[c] in whole and TIME_NAME.search(c) and stats.nulls(c) == 0)
+    named = (c for c in stats.numbers if types[c] in WHOLE and TIME_NAME.search(c) and stats.nulls(c) == 0)
     return next(named, None)
 
 
+def _clock_candidates(
+    table: Table, types: dict[str, str], coded: list[str], stats: _Statistics, rules: list[dict[str, Any]]
+) -> tuple[list[str], dict[str, tuple[str, ...]], set[str]]:
+    """What encoding.hhmm.find_clocks asks for."""
+    candidates = [c for c in coded if c in stats.numbers and may_be_clock(stats.profiles[c])]
+    inputs = {r["column"]: tuple(r["inputs"]) for r in rules}
+    computed: dict[str, tuple[str, ...]] = {}
+    for r in rules:  # in the order they are applied: what an input is computed from is known
+        column = r["column"]
+        if r["kind"] == "derived" and types[column] in WHOLE and table.columns[column].kind is Kind.NUMERIC:
+            computed[column] = _all_inputs(column, inputs)
+    bounded = [r for r in rules if r["kind"] == "clip"]
+    return candidates, computed, {r["column"] for r in bounded} | {c for r in bounded for c in r["inputs"]}
+
+
+def _all_inputs(column: str, inputs: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """All that a column is computed from, directly or not."""
+    found = dict.fromkeys(inputs.get(column, ()))
+    for c in list(found):
+        found |= dict.fromkeys(_all_inputs(c, inputs))
+    return tuple(found)
+
+
 def _plan_values(
-    df: DataFrame, coded: list[str], plan: TablePlan, stats: _Statistics, settings: ColumnSettings
+    df: DataFrame,
+    coded: list[str],
+    plan: TablePlan,
+    stats: _Statistics,
+    clocks: dict[str, ClockTime],
+    settings: ColumnSettings,
 ) -> None:
     few = {c for c in coded if c in stats.numbers and stats.profiles[c].distinct <= settings.max_bins * 1.1}
     names = [c for c in coded if stats.table.columns[c].kind in (Kind.CATEGORICAL, Kind.BOOLEAN)]
     wanted = {c: quoted(c) for c in [*few, *names]}
     counts = value_counts(df, wanted, max(settings.max_bins, MAX_CATEGORIES) + 1)
     for c in coded:
-        plan.values.append(_value(c, plan, stats, counts.get(c), settings))
+        if c in clocks:
+            codec = fit_numeric(clocks[c].profile, None, settings.max_bins)
+            plan.values.append(ValuePlan(c, How.CLOCK, [codec], base=clocks[c].base))
+        else:
+            plan.values.append(_value(c, plan, stats, counts.get(c), settings))
 
 
 def _value(

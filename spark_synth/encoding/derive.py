@@ -62,7 +62,7 @@ def find_rules(
     held = [b for b in checked.bounds if b.column != checked.time]
     bounded = clip_rules(sample, held, derived, {c: r.inputs for c, r in clips.items()})
     first = [r.to_json() for r in clips.values()] + bounded
-    return _ordered(first) + _ordered([r.to_json() for r in derived.values()])
+    return sort_rules(first + [r.to_json() for r in derived.values()])
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,12 @@ def _follows(chosen: dict[str, Rule], columns: Collection[str], target: str) -> 
         c == target or (c in chosen and _follows({k: v for k, v in chosen.items() if k != c}, chosen[c].inputs, target))
         for c in columns
     )
+
+
+def sort_rules(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rules in the order to apply them: what bounds columns, then what computes them, each after its inputs."""
+    clips = [r for r in rules if r["kind"] == "clip"]
+    return _ordered(clips) + _ordered([r for r in rules if r["kind"] != "clip"])
 
 
 def _ordered(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:

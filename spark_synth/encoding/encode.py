@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
-from spark_synth.encoding.views import SECONDS_PER_DAY, quoted, value_view
+from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, value_view, whole_days
 
 PACK_ROWS = 512
 BUCKET_ROWS = 65536
@@ -24,24 +24,22 @@ ABSENT = -1
 PACK = "split string, rows int, families int, codes binary, context binary, lengths binary, start binary, size binary"
 
 
-def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, holdout: float) -> DataFrame:
-    """`frame` with `codes` array<smallint> (C) and `__holdout` boolean, keeping only key and family columns."""
+def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Column) -> DataFrame:
+    """Key and family columns of `frame`, with `codes` array<smallint> (C) and `__holdout` boolean (`held`)."""
     views: list[Column] = [value_view(v, plan.columns).alias(f"v{i}") for i, v in enumerate(plan.values)]
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]
     views += [F.col(f"__sum_{i}").cast("double").alias(f"s{i}") for i in range(len(plan.summaries))]
     if plan.time:
-        base = F.col("__t")
+        first = whole_days(plan.time, F.col("__t"))
         if plan.time.base is not None:
-            base = base - F.coalesce(quoted(f"__base_{plan.time.base}"), F.lit(plan.time.base_fill))
-        views += [
-            F.col("__t").alias("t"),
-            base.cast("double").alias("first"),
-            F.col("__dt").cast("double").alias("gap"),
-        ]
+            base = F.coalesce(quoted(f"__base_{plan.time.base}"), F.lit(plan.time.base_fill))
+            first = first - whole_days(plan.time, base)
+        views += [F.col("__t").alias("t"), first.cast("double").alias("first")]
+        views.append(day_gap(plan.time).cast("double").alias("gap"))
     kept = [c for c in frame.columns if not c.startswith(("__deg_", "__sum_", "__base", "__t", "__dt"))]
     keys = _key_columns(plan)
     kept = [c for c in kept if c in keys or c.startswith("__")]
-    views.append((F.col("__split") < round(holdout * 1000)).alias("__holdout"))
+    views.append(held.alias("__holdout"))
     selected = frame.select(*[quoted(c) for c in kept], *views)
     types = {f.name: f.dataType.simpleString() for f in selected.schema.fields}
     out = ", ".join([f"`{c}` {types[c]}" for c in [*kept, "__holdout"]] + ["codes array<smallint>"])
@@ -90,7 +88,8 @@ def encode_value(value: ValuePlan, column: pd.Series) -> list[np.ndarray]:
 
 
 def _encode_time(plan: TablePlan, part: pd.DataFrame, codes: np.ndarray, segment_rows: int) -> None:
-    """Time codes: `first` at the head of a short family, `delta` inside, neither where a segment's start is given."""
+    """Time codes: `first` at the head of a short family, `delta` inside, `clock` with either; none where a segment's
+    start is given."""
     assert plan.time is not None
     position, size = part["__pos"].to_numpy(), part["__n"].to_numpy()
     head = position % segment_rows == 0
@@ -98,6 +97,9 @@ def _encode_time(plan: TablePlan, part: pd.DataFrame, codes: np.ndarray, segment
     at = head & short
     codes[at, plan.time.first_at] = plan.time.first.encode(part["first"].to_numpy(float)[at])
     codes[~head, plan.time.delta_at] = plan.time.delta.encode(part["gap"].to_numpy(float)[~head])
+    if plan.time.clock:
+        drawn, clock = at | ~head, part["t"].to_numpy(np.int64) % plan.time.per_day
+        codes[drawn, plan.time.clock_at] = plan.time.clock.encode(clock[drawn].astype(float))
     given = plan.time.features(part["t"].to_numpy(np.int64))
     codes[:, plan.time.given_at : plan.time.given_at + given.shape[1]] = given
 

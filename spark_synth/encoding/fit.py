@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
-from spark_synth.encoding.derive import find_rules
+from spark_synth.encoding.derive import find_rules, sort_rules
+from spark_synth.encoding.fit_time import fit_time
 from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
@@ -39,9 +39,6 @@ SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
 TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
 MAX_DEGREES = 4096  # distinct degrees kept in the histogram
-MAX_CELLS = 1024  # cells of the time axis
-MAX_BASELESS = 0.5  # share of rows without the owner's date up to which times may be counted from it
-CURVE = 32  # points of the mean course of a long family
 
 
 @dataclass
@@ -76,10 +73,9 @@ def fit_database(
     kept = {t for t, v in schema.tables.items() if v.reference}
 
     def columns(t: str) -> None:
-        derived = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
-        made = {d["column"] for d in derived if d["kind"] == "derived"}
-        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), made)
-        plans[t].derived = derived
+        rules = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
+        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules)
+        plans[t].derived = sort_rules(plans[t].derived)
         blooms[t] = build_blooms(tables[t], _filtered(plans[t]))
         note(f"columns of {t}")
 
@@ -95,7 +91,7 @@ def fit_database(
         frame = _with_children(t, rows, plans, schema, owners)
         frame = _write(spark, frame, f"{work}/frames/{t}")
         _fit_carried(frame, plans[t])
-        _fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
+        fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         plans[t].number()
         note(f"families of {t}")
 
@@ -106,6 +102,9 @@ def fit_database(
         plans[t].context_cards = above.cards + above.context_cards if above else []
         carried = above.summaries if above else []
         plans[t].course = [s for s in carried if s.table == t and s.stat in ("first", "span")]
+        if owner and above:
+            counted = next(d for d in above.degrees if (d.table, d.edge) == (t, owner.name))
+            owner.families = sum(n for d, n in counted.histogram if d)
     return Fitted({t: plans[t] for t in order}, work, blooms)
 
 
@@ -199,55 +198,3 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
     for i, summary in enumerate(plan.summaries):
         rows = TIME_BIN_ROWS if summary.stat in ("first", "span") else MIN_BIN_ROWS
         summary.codec = fit_numeric(profiles[f"__sum_{i}"], None, SUMMARY_BINS.get(summary.stat, 8), rows)
-
-
-def _fit_time(rows: DataFrame, plan: TablePlan, names: list[str], segment_rows: int) -> None:
-    """Codecs of the first time and the gaps, the base of the first time, and the time axis."""
-    time = plan.time
-    if time is None:
-        return
-    start = F.col("__pos") == 0
-    views = {"t": F.col("__t"), "first": F.when(start, F.col("__t")), "gap": F.col("__dt")}
-    for b in names:
-        views[f"base {b}"] = quoted(f"__base_{b}")
-        views[f"since {b}"] = F.when(start, F.col("__t") - quoted(f"__base_{b}"))
-    profiles = numeric_profiles(rows, {k: v.cast("double") for k, v in views.items()})
-    first, whole = profiles["first"], profiles["t"]
-    usable = [b for b in names if profiles[f"base {b}"].nulls < MAX_BASELESS * whole.rows]
-    best = min(usable, key=lambda b: profiles[f"since {b}"].std, default=None)
-    if best is not None and profiles[f"since {best}"].std < 0.7 * first.std:
-        time.base, time.base_fill = best, round(profiles[f"base {best}"].mean)
-        filled = F.when(start, F.col("__t") - F.coalesce(views[f"base {best}"], F.lit(time.base_fill)))
-        since = numeric_profiles(rows, {"since": filled})["since"]
-        time.first = _exact(fit_numeric(since, _few(rows, filled, since.distinct), 64))
-    else:
-        time.first = _exact(fit_numeric(first, _few(rows, views["first"], first.distinct), 128))
-    time.delta = _exact(fit_numeric(profiles["gap"], _few(rows, views["gap"], profiles["gap"].distinct), 64))
-    gaps = profiles["gap"].grid
-    time.strict = bool(gaps) and gaps[0] > 0
-    time.low = int(whole.grid[0])
-    extent = int(whole.grid[-1]) - time.low + 1
-    time.step = -(-extent // MAX_CELLS)
-    time.cells = -(-extent // time.step)
-    time.profile = _course(rows, segment_rows)
-
-
-def _few(rows: DataFrame, view: Column, distinct: int) -> list[tuple[str, int]] | None:
-    """All values of an integer view where they are few, else None."""
-    if distinct > 140:
-        return None
-    return value_counts(rows, {"v": view.cast("bigint")}, 140)["v"]
-
-
-def _exact(codec: NumericCodec) -> NumericCodec:
-    """The codec of a sampled time: whole units; whether a row has one is not its business."""
-    return NumericCodec(False, codec.special, codec.bins, 0)
-
-
-def _course(rows: DataFrame, segment_rows: int) -> list[float]:
-    """Mean share of the time span that has passed in each CURVE-th of a long family; empty if there is none."""
-    long = rows.where((F.col("__n") > segment_rows) & F.col("__null").isNull())
-    passed = (F.col("__t") - F.col("__t0")) / F.greatest(F.col("__t1") - F.col("__t0"), F.lit(1))
-    part = F.floor(F.col("__pos") * CURVE / F.col("__n")).alias("part")
-    found = {r["part"]: r["share"] for r in long.groupBy(part).agg(F.avg(passed).alias("share")).collect()}
-    return [float(found[i]) for i in sorted(found)]

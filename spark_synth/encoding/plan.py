@@ -26,6 +26,7 @@ class How(StrEnum):
     DAY = "day"  # an absolute date, in days since 1970-01-01
     MOMENT = "moment"  # an absolute timestamp: day, and second of the day
     SINCE = "since"  # a date or timestamp as the difference to another column of the row
+    CLOCK = "clock"  # a time of day written HHMM: minutes after midnight, or after another such column of the row
     FLAG = "flag"  # only whether it is NULL (text, and links that are matched later)
     REFERENCE = "reference"  # a foreign key into a reference table: one code per kept key
 
@@ -38,7 +39,7 @@ class ValuePlan:
     how: How
     codecs: list[Codec]
     at: int = -1
-    base: str | None = None  # for SINCE: the column that is subtracted
+    base: str | None = None  # for SINCE, CLOCK: the column that is subtracted
     unit: int = 1  # for SINCE: seconds (or days, for dates) per unit
     keys: tuple[str, ...] = ()  # for REFERENCE: the foreign key columns
 
@@ -51,6 +52,8 @@ class TimePlan:
     base: column of the owner row that the first row's time is counted from, None for absolute.
     base_fill: stands in for the base where the owner has none, or where there is no owner.
     strict: no two rows of a family share a time.
+    clock, per_day: where the time of day has a pattern (shop hours), `first` and `delta` count days of `per_day` units
+        and `clock` codes the unit of the day; else None and 0.
     low, step, cells: the time axis cut into `cells` cells of `step` units from `low`, an input of the generator.
     first_at, delta_at, given_at: sub-columns.
     """
@@ -70,6 +73,14 @@ class TimePlan:
     delta_at: int = -1
     given_at: int = -1
     base_fill: int = 0
+    clock: NumericCodec | None = None
+    clock_at: int = -1
+    per_day: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Units of time in which `first` and `delta` count."""
+        return self.per_day or 1
 
     @property
     def calendar(self) -> list[str]:
@@ -136,7 +147,8 @@ class LinkPlan:
 
 @dataclass
 class OwnerPlan:
-    """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family."""
+    """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family; families:
+    real owners with rows."""
 
     name: str
     columns: tuple[str, ...]
@@ -144,6 +156,7 @@ class OwnerPlan:
     parent_columns: tuple[str, ...]
     null_rows: int
     null_size: int
+    families: int = 0
 
 
 @dataclass
@@ -183,6 +196,8 @@ class TablePlan:
         if self.time:
             self.time.first_at = place(self.time.first.card)
             self.time.delta_at = place(self.time.delta.card)
+            if self.time.clock:
+                self.time.clock_at = place(self.time.clock.card)
             self.time.given_at = place(*self.time.given_cards)
         for value in self.values:
             value.at = place(*(c.card for c in value.codecs))
@@ -195,7 +210,8 @@ class TablePlan:
         out = [d.codec.places() for d in self.degrees]
         if self.time:
             cells = [math.nan, *np.linspace(0, 1, self.time.cells + 1).tolist()]
-            out += [self.time.first.places(), self.time.delta.places(), cells]
+            drawn = [self.time.first, self.time.delta, *([self.time.clock] if self.time.clock else [])]
+            out += [*(c.places() for c in drawn), cells]
             out += [[math.nan] * card for card in self.time.given_cards[1:]]
         out += [c.places() for v in self.values for c in v.codecs]
         out += [s.codec.places() for s in self.summaries]
@@ -239,7 +255,7 @@ class TablePlan:
             )
             for x in d["values"]
         ]
-        d["time"] = TimePlan(**_codecs(d["time"], "first", "delta")) if d["time"] else None
+        d["time"] = TimePlan(**_codecs(d["time"], "first", "delta", "clock")) if d["time"] else None
         d["degrees"] = [DegreePlan(**_codecs(x, "codec")) for x in d["degrees"]]
         d["course"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["course"]]
         d["summaries"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["summaries"]]
@@ -254,7 +270,7 @@ def _plain(data: dict[str, Any], plan: TablePlan) -> dict[str, Any]:
 
 
 def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {**data, **{n: NumericCodec(**data[n]) for n in names}}
+    return {**data, **{n: NumericCodec(**data[n]) for n in names if data[n]}}
 
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:

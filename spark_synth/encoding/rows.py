@@ -11,6 +11,7 @@ from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.plan import How, OwnerPlan, SummaryPlan, TablePlan, TimePlan, ValuePlan
 from spark_synth.encoding.views import number_of, quoted, time_units, value_view
 
+SPLITS = 1000  # numbers of the split into training and held-out families
 SHARES = 2  # categories per column whose share in the family is summarised
 NULL_FAMILY = "__null"  # family number of rows without an owner, NULL for all others
 
@@ -21,7 +22,7 @@ def key_hash(columns: Iterable[str]) -> Column:
 
 
 def order_rows(df: DataFrame, plan: TablePlan, primary_key: tuple[str, ...], seed: int) -> DataFrame:
-    """`df` with __hash, __split (0..999) and, for owned tables, __null, __pos, __n, __t, __dt, __t0 and __t1.
+    """`df` with __hash, __split (0 to SPLITS - 1) and, for owned tables, __null, __pos, __n, __t, __dt, __t0 and __t1.
 
     Rows of a family are ordered by time, then key. Rows without an owner form families of about
     `owner.null_size` rows each, by a hash of the row, so that they keep the pace of time of the whole.
@@ -29,10 +30,10 @@ def order_rows(df: DataFrame, plan: TablePlan, primary_key: tuple[str, ...], see
     identity = list(primary_key) or list(plan.columns)
     df = df.withColumn("__hash", F.xxhash64(*[quoted(c) for c in identity], F.lit(seed)))
     if plan.owner is None:
-        return df.withColumn("__split", F.pmod(F.col("__hash"), F.lit(1000)))
+        return df.withColumn("__split", F.pmod(F.col("__hash"), F.lit(SPLITS)))
     df = df.withColumn(NULL_FAMILY, _null_family(plan.owner))
     family = [quoted(c) for c in plan.owner.columns] + [F.col(NULL_FAMILY)]
-    df = df.withColumn("__split", F.pmod(F.xxhash64(*family, F.lit(seed)), F.lit(1000)))
+    df = df.withColumn("__split", F.pmod(F.xxhash64(*family, F.lit(seed)), F.lit(SPLITS)))
     ties = [quoted(c) for c in primary_key] + [F.col("__hash"), *(quoted(c) for c in plan.columns)]
     if plan.time:
         df = df.withColumn("__t", time_units(plan.time, quoted(plan.time.column), plan.time.type))
@@ -103,7 +104,7 @@ def _null_family(owner: OwnerPlan) -> Column:
 
 def _statistics(value: ValuePlan, types: dict[str, str]) -> list[tuple[str, Column]]:
     view = value_view(value, types)
-    if value.how in (How.NUMERIC, How.SINCE):
+    if value.how in (How.NUMERIC, How.SINCE, How.CLOCK):
         return [("mean", F.avg(view)), ("spread", F.stddev_pop(view))]
     if value.how is How.DAY:
         return [("mean", F.avg(number_of(quoted(value.column), types[value.column])))]

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.encode import contexts, encode_rows, families, frequencies, write_packs
 from spark_synth.encoding.fit import Fitted, each
+from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.rows import SPLITS
+from spark_synth.encoding.views import quoted
 from spark_synth.schema.graph import owned_children
 from spark_synth.schema.model import ForeignKey
+
+FEW_FAMILIES = 30  # below it single segments are held out, if families are long
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ def write_training_sets(
     work, sets = fitted.work, {}
 
     def encode(t: str) -> None:
-        frame = encode_rows(fitted.frame(spark, t), fitted.plans[t], segment_rows, holdout)
+        plan, frame = fitted.plans[t], fitted.frame(spark, t)
+        held = held_out(frame, split_number(plan, segment_rows), holdout)
+        frame = encode_rows(frame, plan, segment_rows, held)
         frame.write.mode("overwrite").parquet(f"{work}/encoded/{t}")
 
     each(list(fitted.plans), encode)
@@ -64,3 +71,34 @@ def write_training_sets(
 
     each([t for t, plan in fitted.plans.items() if not plan.reference], pack)
     return sets
+
+
+def split_number(plan: TablePlan, segment_rows: int) -> Column:
+    """0..999, the same for all rows that stay on one side of the split: a family, or a segment where families are few
+    and long."""
+    owner = plan.owner
+    if owner is None or owner.families >= FEW_FAMILIES or plan.rows < 2 * segment_rows * owner.families:
+        return F.col("__split")
+    segment = F.floor(F.col("__pos") / segment_rows)
+    return F.pmod(F.xxhash64("__split", *map(quoted, owner.columns), segment), F.lit(SPLITS)).cast("int")
+
+
+def held_out(frame: DataFrame, number: Column, share: float) -> Column:
+    """Whether a row is held out: about `share` of the rows, by the smallest numbers.
+
+    Numbers are uneven where families are few or one is huge: there those are passed over that would hold out far too
+    much. Some rows are held out wherever there are two numbers, and never all.
+    """
+    counts = {r["n"]: r["count"] for r in frame.groupBy(number.alias("n")).count().collect()}
+    rows, bound = sum(counts.values()), round(share * SPLITS)
+    if share / 2 <= sum(c for n, c in counts.items() if n < bound) / max(1, rows) <= 2 * share:
+        return number < bound
+    chosen: list[int] = []
+    below = 0
+    for n in sorted(counts):
+        if below < share * rows and below + counts[n] <= 2 * share * rows:
+            chosen.append(n)
+            below += counts[n]
+    if not chosen and len(counts) > 1:
+        chosen = [min(counts, key=lambda n: (counts[n], n))]
+    return number.isin(chosen)

@@ -9,6 +9,7 @@ from spark_synth.encoding.plan import How, TimePlan, ValuePlan
 from spark_synth.schema.names import quote
 
 SECONDS_PER_DAY = 86400
+DAY_MINUTES = 1440
 EPOCH = "1970-01-01"
 
 
@@ -50,6 +51,8 @@ def value_view(value: ValuePlan, types: dict[str, str]) -> Column:
     column = quoted(value.column)
     if value.how is How.CATEGORY:
         return column.cast("string")
+    if value.how is How.CLOCK:
+        return minutes_after(column, quoted(value.base)) if value.base else minutes(column)
     own = number_of(column, types[value.column])
     if value.how is How.SINCE:
         assert value.base is not None
@@ -69,3 +72,24 @@ def time_units(time: TimePlan, column: Column, type_: str) -> Column:
         return number_of(column, type_).cast("bigint")
     per_unit = time.unit * (SECONDS_PER_DAY if is_date(time.type) else 1)
     return F.floor(in_seconds(number_of(column, type_), type_) / per_unit).cast("bigint")
+
+
+def whole_days(time: TimePlan, column: Column) -> Column:
+    """bigint: a time in units as what `time` counts, days where it codes the time of day apart."""
+    return F.floor(column / time.counted).cast("bigint")
+
+
+def day_gap(time: TimePlan) -> Column:
+    """bigint: what `time` counts between a row (__t) and the one before it (__dt earlier)."""
+    return whole_days(time, F.col("__t")) - whole_days(time, F.col("__t") - F.col("__dt"))
+
+
+def minutes(column: Column) -> Column:
+    """Minutes after midnight of a time of day written HHMM, a double."""
+    whole = column.cast("bigint")
+    return (F.floor(whole / 100) * 60 + whole % 100).cast("double")
+
+
+def minutes_after(column: Column, base: Column) -> Column:
+    """Minutes from one time of day to the next occurrence of another, 0 to 1439, a double."""
+    return F.pmod(minutes(column) - minutes(base), F.lit(float(DAY_MINUTES)))

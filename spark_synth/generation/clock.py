@@ -7,6 +7,7 @@ import numpy as np
 from spark_synth.encoding.plan import TimePlan
 
 FOREVER = np.iinfo(np.int64).max // 4
+TRIES = 4  # draws of a time of day that has not passed
 
 
 class FamilyClock:
@@ -14,8 +15,8 @@ class FamilyClock:
 
     lengths int64 (B,): rows of each family or segment. base int64 (B,): what the first time is counted from (0 for
     absolute). start int64 (B,): the given time of a segment's first row where `given` bool (B,) is True; its rows end
-    before `end`. Times never decrease within a family; under a strict plan they always increase, and a segment keeps
-    room for the rows still to come, so that times never meet those of the next one.
+    before `end`, and all rows before the end of the real time axis. Times never decrease within a family; under a
+    strict plan they always increase, and room is kept for the rows still to come.
     """
 
     def __init__(
@@ -29,36 +30,71 @@ class FamilyClock:
         rng: np.random.Generator,
     ) -> None:
         self.plan, self.lengths, self.base, self.rng = plan, lengths, base, rng
-        self.given, self.start, self.end = given, start, end
+        self.given, self.start = given, start
+        self.end = np.minimum(end, plan.low + plan.step * plan.cells)  # no time is later than the last real ones
         self.now = start.copy()
+        self.day: np.ndarray | None = None
+        self.shortest = plan.delta.lowest()
+        self.last = plan.clock.highest() if plan.clock else np.zeros(0)
         self.first_row = np.cumsum(lengths) - lengths
         self.times = np.zeros(int(lengths.sum()), dtype=np.int64)
 
     def advance(self, active: int, step: int, codes: np.ndarray) -> np.ndarray:
         """Given codes int64 (active, G) of this row; see models.base.Clock."""
-        uniform = self.rng.random(active)
+        before, least = self.now[:active], 1 if self.plan.strict else 0
+        now = self._day(active, step, codes)
+        if self.plan.clock:
+            now = self._with_hours(now, before, step, codes)
         if step == 0:
-            drawn = self.plan.first.decode(codes[:, self.plan.first_at], uniform)
-            first = np.nan_to_num(drawn).astype(np.int64) + self.base[:active]
-            now = np.where(self.given[:active], self.start[:active], first)
+            now = np.where(self.given[:active], self.start[:active], now)
         else:
-            gap = np.nan_to_num(self.plan.delta.decode(codes[:, self.plan.delta_at], uniform)).astype(np.int64)
-            least = 1 if self.plan.strict else 0
-            left = (self.lengths[:active] - step) * least
-            now = self.now[:active] + np.maximum(gap, least)
-            now = np.maximum(np.minimum(now, self.end[:active] - left), self.now[:active] + least)
-        self.now[:active] = now
+            now = np.maximum(np.minimum(now, self._latest(active, step)), before + least)
+        self.now[:active], self.day = now, None
         self.times[self.first_row[:active] + step] = now
         return self.plan.features(now)
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
-        """Which time codes a row may have: a first time only at the head of a family, a gap only after it."""
+        """Which time codes a row may have: a first time only at the head of a family, a gap only after it and none
+        that leads past the end, and no time of day that has passed when the day is still the same."""
+        free = ~self.given[:active]
         if column == self.plan.first_at:
-            free = ~self.given[:active] if step == 0 else np.zeros(active, dtype=bool)
-            return np.repeat(free[:, None], self.plan.first.card, 1)
-        if column == self.plan.delta_at and step == 0:
-            return np.zeros((active, self.plan.delta.card), dtype=bool)
-        return None
+            return np.repeat((free if step == 0 else np.zeros(active, dtype=bool))[:, None], self.plan.first.card, 1)
+        if column == self.plan.delta_at:
+            room = self._latest(active, step) // self.plan.counted - self.now[:active] // self.plan.counted
+            room = np.maximum(room, self.shortest.min()) if step else np.full(active, -np.inf)
+            return self.shortest[None, :] <= room[:, None]
+        if self.plan.clock is None or column != self.plan.clock_at:
+            return None
+        if step == 0:
+            return np.repeat(free[:, None], self.plan.clock.card, 1)
+        passed = self.now[:active] - self._day(active, step, codes) * self.plan.per_day
+        later: np.ndarray = self.last[None, :] > passed[:, None] - (not self.plan.strict)
+        return later
+
+    def _latest(self, active: int, step: int) -> np.ndarray:
+        """int64 (active,): the last time this row may have, so that the rows still to come have room."""
+        least = 1 if self.plan.strict else 0
+        latest: np.ndarray = self.end[:active] - np.maximum(1, (self.lengths[:active] - step) * least)
+        return latest
+
+    def _day(self, active: int, step: int, codes: np.ndarray) -> np.ndarray:
+        """int64 (active,): the day of this row (its time, where the plan does not count days), drawn once a step."""
+        if self.day is None:
+            codec, at = (self.plan.first, self.plan.first_at) if step == 0 else (self.plan.delta, self.plan.delta_at)
+            drawn = np.nan_to_num(codec.decode(codes[:, at], self.rng.random(active))).astype(np.int64)
+            self.day = drawn + (self.base if step == 0 else self.now)[:active] // self.plan.counted
+        return self.day
+
+    def _with_hours(self, day: np.ndarray, before: np.ndarray, step: int, codes: np.ndarray) -> np.ndarray:
+        """Times from days and drawn times of day; one that has passed is drawn anew within its code."""
+        assert self.plan.clock is not None
+        out = np.zeros(len(day), dtype=np.int64)
+        todo = np.arange(len(day))
+        for _ in range(TRIES):
+            hours = self.plan.clock.decode(codes[todo, self.plan.clock_at], self.rng.random(len(todo)))
+            out[todo] = day[todo] * self.plan.per_day + np.nan_to_num(hours).astype(np.int64)
+            todo = todo[out[todo] <= before[todo]] if step else todo[:0]
+        return out
 
 
 def segment_bounds(

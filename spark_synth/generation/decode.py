@@ -30,6 +30,8 @@ def decode_values(
             out[f"x{i}"] = drawn[0] * SECONDS_PER_DAY + drawn[1]
         elif value.how is How.SINCE:
             out[f"x{i}"] = _since(value, plan, drawn[0], seconds)
+        elif value.how is How.CLOCK and value.base is None:
+            out[f"x{i}"] = drawn[0] // 60 * 100 + drawn[0] % 60
         else:
             out[f"x{i}"] = drawn[0]
         if value.how in (How.DAY, How.MOMENT):
@@ -54,9 +56,18 @@ def typed_columns(plan: TablePlan) -> dict[str, Column]:
         if value.how is How.REFERENCE:
             parts = F.split(drawn, "\x1f")
             out |= {c: parts.getItem(k).cast(plan.columns[c]) for k, c in enumerate(value.keys)}
-        elif value.how is not How.FLAG:
+        elif value.how is not How.FLAG and not _is_late(value):
             out[value.column] = _typed(drawn, value.how, plan.columns[value.column])
     return out
+
+
+def late_columns(plan: TablePlan) -> list[Column]:
+    """Decoded columns that a rule turns into the real ones, as __since_<column> (see encoding.hhmm)."""
+    return [F.col(f"x{i}").alias(f"__since_{v.column}") for i, v in enumerate(plan.values) if _is_late(v)]
+
+
+def _is_late(value: ValuePlan) -> bool:
+    return value.how is How.CLOCK and value.base is not None
 
 
 def computed(plan: TablePlan) -> list[tuple[str, Column]]:

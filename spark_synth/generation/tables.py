@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.plan import DegreePlan, How, LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
 from spark_synth.generation.block import BlockJob, block_maker, output_fields
-from spark_synth.generation.decode import computed, typed_columns
+from spark_synth.generation.decode import computed, late_columns, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
@@ -77,6 +77,7 @@ def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], 
     hidden += [
         F.col(f"x{i}").alias(f"__has_{v.column}") for i, v in enumerate(plan.values) if v.how is How.FLAG and v.keys
     ]
+    hidden += late_columns(plan)
     first = [made.get(c, F.lit(None)).cast(types.get((plan.table, c), t)).alias(c) for c, t in plan.columns.items()]
     out = drawn.select(*first, *hidden)
     for name, expression in late.items():

@@ -78,9 +78,6 @@ class Workshop:
             schema = self.schema()
             self.progress.stage("read the source")
             self._database = open_database(self.spark, self.config.source, schema, self.config.seed)
-            for name, count in self._database.orphans.items():
-                if count:
-                    self.progress.note(f"foreign key {name}: {count:,} rows point at no row of the parent")
         return self._database
 
     def real(self, package: Package) -> Mapping[str, DataFrame]:

@@ -122,4 +122,5 @@ def _report(schema: Schema, table: str, fk: ForeignKey, count: int, policy: Orph
         )
     nulled = _nullable(schema, table, fk) if policy is Orphans.NULL else ()
     done = f"{', '.join(nulled)} set to NULL" if nulled else "rows dropped"
-    _LOG.log(log_level, "foreign key %s: %d rows of %s have no row in %s: %s", fk.name, count, table, target, done)
+    told = f"{count:,} rows of {table} have no row in {target}: {done}"
+    _LOG.log(log_level, "  foreign key %s: %s", fk.name, told)

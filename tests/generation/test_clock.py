@@ -58,7 +58,7 @@ def test_only_heads_have_a_first_time_and_only_others_a_gap() -> None:
     assert clock.allowed(0, 2, 0, codes).all(1).tolist() == [True, False]  # type: ignore[union-attr]
     assert not clock.allowed(1, 2, 0, codes).any()  # type: ignore[union-attr]
     assert not clock.allowed(0, 2, 1, codes).any()  # type: ignore[union-attr]
-    assert clock.allowed(1, 2, 1, codes) is None
+    assert clock.allowed(1, 2, 1, codes).all()  # type: ignore[union-attr]
     assert clock.allowed(7, 2, 0, codes) is None
 
 
@@ -79,3 +79,38 @@ def test_segments_of_a_long_family_follow_each_other(
     whole = np.concatenate(families)
     assert (np.diff(whole) >= (1 if strict else 0)).all()
     assert [int(f[0]) for f in families] == start.tolist()
+
+
+def test_no_time_is_later_than_the_real_ones() -> None:
+    first = NumericCodec(False, special=[float(LOW + i) for i in range(10)], decimals=0)
+    gap = NumericCodec(False, special=[1.0, 20.0], decimals=0)
+    plan, lengths = TimePlan("d", "date", 1, None, True, LOW, 1, 40, first, gap, [], 0, 1, 2), np.array([30, 30, 5])
+    (one, two, three) = run(plain_clock(plan, lengths, np.zeros(3, int)), lengths)
+    for family in (one, two, three):
+        assert (np.diff(family) >= 1).all() and family[-1] < LOW + 40
+    clock = plain_clock(plan, lengths, np.zeros(3, int))
+    clock.advance(3, 0, np.zeros((3, 2), dtype=np.int64))
+    assert clock.allowed(1, 3, 1, np.zeros((3, 2), int)).tolist() == [[True, False]] * 2 + [[True, True]]  # type: ignore[union-attr]
+
+
+def test_the_time_of_day_is_drawn_apart_and_never_goes_back() -> None:
+    first = NumericCodec(False, special=[100.0, 101.0], decimals=0)
+    gap = NumericCodec(False, special=[0.0, 1.0], decimals=0)
+    hours = NumericCodec(False, special=[8.0], bins=[[9.0, 17.0], [17.0, 20.0]], decimals=0)
+    plan = TimePlan("t", "timestamp", 3600, None, False, 2400, 24, 60, first, gap, [], 0, 1, 3)
+    plan.clock, plan.clock_at, plan.per_day = hours, 2, 24
+    lengths, rng = np.array([9, 9, 4]), np.random.default_rng(3)
+    clock = FamilyClock(
+        plan, lengths, np.array([0, 24, 5]), np.zeros(3, bool), np.zeros(3, int), np.full(3, FOREVER), rng
+    )
+    for step in range(9):
+        active = int((lengths > step).sum())
+        codes = np.zeros((active, 3), dtype=np.int64)
+        codes[:, :2] = rng.integers(0, 2, (active, 2))
+        allowed = clock.allowed(2, active, step, codes)
+        assert allowed is not None
+        codes[:, 2] = [rng.choice(np.flatnonzero(a)) if a.any() else -1 for a in allowed]
+        clock.advance(active, step, codes)
+    for family, base in zip(np.split(clock.times, [9, 18]), (0, 1, 0), strict=True):
+        assert family[0] // 24 - base in (100, 101) and (np.diff(family) >= 0).all()
+        assert set(family % 24) <= set(range(8, 21))
