@@ -94,9 +94,9 @@ def held_out(frame: DataFrame, number: Column, share: float) -> Column:
     if share / 2 <= sum(c for n, c in counts.items() if n < bound) / max(1, rows) <= 2 * share:
         return number < bound
     chosen: list[int] = []
-    below = 0
+    below, most = 0, 1.5 * share * len(counts)  # the families beside a huge one are a small share of the rows
     for n in sorted(counts):
-        if below < share * rows and below + counts[n] <= 2 * share * rows:
+        if len(chosen) < most and below < share * rows and below + counts[n] <= 2 * share * rows:
             chosen.append(n)
             below += counts[n]
     if not chosen and len(counts) > 1:

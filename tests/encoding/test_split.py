@@ -12,7 +12,13 @@ from spark_synth.encoding.training_set import held_out, split_number
 
 @pytest.mark.parametrize(
     ("sizes", "lowest", "highest"),
-    [({50: 10, 500: 90}, 10, 10), ({900: 5, 950: 95}, 5, 5), ({10: 1000, 400: 30, 600: 100}, 30, 130), ({7: 9}, 0, 0)],
+    [
+        ({50: 10, 500: 90}, 10, 10),
+        ({900: 5, 950: 95}, 5, 5),
+        ({10: 1000, 400: 30, 600: 100}, 30, 130),
+        ({7: 9}, 0, 0),
+        ({n: 2 for n in range(100, 200)} | {500: 9000}, 20, 40),
+    ],
 )
 def test_about_a_tenth_is_held_out(spark: SparkSession, sizes: dict[int, int], lowest: int, highest: int) -> None:
     rows = [(n,) for n, count in sizes.items() for _ in range(count)]
