@@ -15,7 +15,7 @@ from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
 from spark_synth.encoding.rows import empty_time, unit_of
-from spark_synth.encoding.text import PERSONAL, fit_texts, guess_provider
+from spark_synth.encoding.text import fit_texts, guess_provider
 from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
 from spark_synth.schema.graph import links
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
@@ -244,17 +244,11 @@ def _value(
         return ValuePlan(c, How.NUMERIC, [fit_numeric(profile, counts, settings.max_bins)])
     if kind is Kind.DATETIME:
         return _date(c, plan, stats, settings)
-    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN) and counts is not None and not _names_people(c, counts):
+    if kind in (Kind.CATEGORICAL, Kind.BOOLEAN) and counts is not None:
         codec = fit_categorical(counts, plan.rows, profile.nulls, MAX_CATEGORIES, settings.threshold(plan.rows))
         if codec.categories or profile.nulls == plan.rows:
             return ValuePlan(c, How.CATEGORY, [codec])
     return ValuePlan(c, How.FLAG, [_flag()])
-
-
-def _names_people(column: str, counts: ValueCounts) -> bool:
-    """Whether a column declared as categorical holds names or addresses of single people: made anew, as text is."""
-    few = bool(counts) and sorted(n for _, n in counts)[len(counts) // 2] <= 2
-    return few and guess_provider(column) in PERSONAL
 
 
 def _date(c: str, plan: TablePlan, stats: _Statistics, settings: ColumnSettings) -> ValuePlan:

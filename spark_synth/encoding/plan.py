@@ -17,6 +17,8 @@ from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 
+PLAN_FORMAT = 2  # raised whenever plans of earlier code can no longer be read or mean something else
+
 
 class How(StrEnum):
     """How the value of a column is coded."""

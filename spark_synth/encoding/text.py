@@ -40,7 +40,6 @@ PROVIDERS: tuple[tuple[set[str], str | None], ...] = (
     ({"city", "town"}, "city"),
     ({"address", "street"}, "street_address"),
 )
-PERSONAL = {"first_name", "last_name", "name", "email", "street_address"}
 
 
 @dataclass

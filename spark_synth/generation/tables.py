@@ -20,6 +20,8 @@ from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
 ROOT_BLOCK = 4096  # rows of a root table drawn together
+BATCH_FAMILIES = 512  # families drawn side by side: fewer leave most of the time to overhead
+LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
 NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
 
 
@@ -156,4 +158,4 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
 def _block_rows(degree: DegreePlan) -> int:
     """Rows per block: enough families to fill a batch, few enough to fit in memory."""
     families = sum(n for d, n in degree.histogram if d)
-    return int(min(65536, max(4096, 128 * degree.total / max(1, families))))
+    return int(min(MOST_BLOCK_ROWS, max(LEAST_BLOCK_ROWS, BATCH_FAMILIES * degree.total / max(1, families))))

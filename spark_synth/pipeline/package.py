@@ -58,6 +58,6 @@ def load_package(folder: Path) -> Package:
     try:
         about = json.loads((folder / DATABASE).read_text())
         plans = {t: TablePlan.from_json(json.loads((folder / t / "plan.json").read_text())) for t in about["tables"]}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: written by another version
         raise RunError(f"the trained model in {folder} cannot be read ({error}); train again") from error
     return Package(folder, Schema.model_validate(about["schema"]), plans, about["owners"], about["segment_rows"])

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from spark_synth.config import RunConfig
+from spark_synth.encoding.plan import PLAN_FORMAT
 from spark_synth.errors import UserError
 
 PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "torch", "mlflow")
@@ -99,7 +100,8 @@ def training_fingerprint(config: RunConfig) -> str:
     path = Path(config.schema_path)
     text = path.read_text() if path.exists() else config.schema_path
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]
-    return hashlib.sha256(json.dumps([what, text, files, version_of("spark-synth")]).encode()).hexdigest()[:16]
+    made_by = [version_of("spark-synth"), PLAN_FORMAT]
+    return hashlib.sha256(json.dumps([what, text, files, made_by]).encode()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
