@@ -106,6 +106,11 @@ def test_libraries_stay_in_their_rooms(library: str) -> None:
     assert not importers & NEVER.get(library, set())
 
 
+@pytest.mark.parametrize("library", ["petastorm", "mlflow"])
+def test_one_module_imports_it(library: str) -> None:
+    assert len([p for _, p in modules() if any(n.split(".")[0] == library for n in imported(p))]) == 1
+
+
 def test_modules_are_short() -> None:
     long = {str(p.relative_to(ROOT)): n for _, p in modules() if (n := len(p.read_text().splitlines())) > MAX_LINES}
     assert not long

@@ -45,13 +45,11 @@ class NumericCodec:
 
     def lowest(self) -> np.ndarray:
         """float64 (card,): the smallest value of each code, NaN for NULL."""
-        null = [math.nan] * int(self.nullable)
-        return np.array([*null, *self.special, *(b[0] for b in self.bins)] or [0.0], dtype=float)
+        return self._ends(0)
 
     def highest(self) -> np.ndarray:
         """float64 (card,): the largest value of each code, NaN for NULL."""
-        null = [math.nan] * int(self.nullable)
-        return np.array([*null, *self.special, *(b[-1] for b in self.bins)], dtype=float)
+        return self._ends(-1)
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of float64 values (n,), NaN for NULL. Unseen values go to the nearest bin or value."""
@@ -80,6 +78,10 @@ class NumericCodec:
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"codec": "numeric", **asdict(self)}
+
+    def _ends(self, at: int) -> np.ndarray:
+        ends = [*[math.nan] * int(self.nullable), *self.special, *(b[at] for b in self.bins)]
+        return np.array(ends or [0.0], dtype=float)
 
     def _bin(self, values: np.ndarray) -> np.ndarray:
         uppers = np.array([b[-1] for b in self.bins[:-1]])

@@ -17,13 +17,13 @@ from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_pr
 from spark_synth.encoding.rows import empty_time, unit_of
 from spark_synth.encoding.text import fit_texts, guess_provider
 from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
+from spark_synth.schema.check import INTEGERS
 from spark_synth.schema.graph import links
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 
 MAX_CATEGORIES = 250
 MAX_REFERENCE_KEYS = 5000
 TIME_NAME = re.compile(r"year|season|date|time|day|seq|month|week", re.IGNORECASE)
-WHOLE = ("tinyint", "smallint", "int", "bigint")
 NULL_SIZE = 64  # rows of an ownerless family
 
 
@@ -189,7 +189,7 @@ def _time_column(table: Table, types: dict[str, str], stats: _Statistics) -> str
     for c in sorted(stats.dates, key=lambda d: d not in table.primary_key):
         if stats.nulls(c) == 0:
             return c
-    named = (c for c in stats.numbers if types[c] in WHOLE and TIME_NAME.search(c) and stats.nulls(c) == 0)
+    named = (c for c in stats.numbers if types[c] in INTEGERS and TIME_NAME.search(c) and stats.nulls(c) == 0)
     return next(named, None)
 
 
@@ -200,9 +200,9 @@ def _clock_candidates(
     candidates = [c for c in coded if c in stats.numbers and may_be_clock(stats.profiles[c])]
     inputs = {r["column"]: tuple(r["inputs"]) for r in rules}
     computed: dict[str, tuple[str, ...]] = {}
-    for r in rules:  # in the order they are applied: what an input is computed from is known
+    for r in rules:
         column = r["column"]
-        if r["kind"] == "derived" and types[column] in WHOLE and table.columns[column].kind is Kind.NUMERIC:
+        if r["kind"] == "derived" and types[column] in INTEGERS and table.columns[column].kind is Kind.NUMERIC:
             computed[column] = _all_inputs(column, inputs)
     bounded = [r for r in rules if r["kind"] == "clip"]
     return candidates, computed, {r["column"] for r in bounded} | {c for r in bounded for c in r["inputs"]}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spark_synth.encoding.derive_sample import MIN_ROWS, Rule, Sample
+from spark_synth.encoding.hhmm import clock_sql
+from spark_synth.encoding.views import DAY_MINUTES
 from spark_synth.schema.names import quote
 
-_DAY = 1440
 _TOLERANCE = 0.001  # rows that may disagree: rows around midnight are often written down wrong
 _SLACK = 0.003  # the same in the sample
 _NULLS = 0.01  # rows in which only one side is NULL
@@ -45,7 +46,7 @@ def _is_clock(values: np.ndarray) -> bool:
 
 def _holds(sample: Sample, target: str, start: str, minutes: str) -> bool:
     own, base, more = (sample.numbers[c] for c in (target, start, minutes))
-    off = (_minutes(base) + more - _minutes(own)) % _DAY
+    off = (_minutes(base) + more - _minutes(own)) % DAY_MINUTES
     known = off[~np.isnan(off)]
     made = ~np.isnan(base + more)
     return (
@@ -61,8 +62,5 @@ def _minutes(clock: np.ndarray) -> np.ndarray:
 
 
 def _rule(target: str, start: str, minutes: str, midnight: int) -> Rule:
-    clock = f"CAST({quote(start)} AS BIGINT)"
-    passed = f"{clock} DIV 100 * 60 + {clock} % 100 + CAST({quote(minutes)} AS BIGINT)"
-    minute = f"pmod({passed}, {_DAY})" if midnight == 0 else f"(pmod({passed} - 1, {_DAY}) + 1)"
-    sql = f"{minute} + 40 * ({minute} DIV 60)"  # an hour is 60 minutes, but 100 in HHMM
+    sql = clock_sql(start, minutes, midnight)
     return Rule("derived", target, sql, (start, minutes), f"{sql} <> {quote(target)}", _TOLERANCE)

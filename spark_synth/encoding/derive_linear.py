@@ -10,7 +10,8 @@ from itertools import combinations
 
 import numpy as np
 
-from spark_synth.encoding.derive_sample import EVIDENCE, MIN_ROWS, WHOLE_TYPES, Rule, Sample, differs
+from spark_synth.encoding.derive_sample import EVIDENCE, MIN_ROWS, Rule, Sample, differs
+from spark_synth.schema.check import INTEGERS
 from spark_synth.schema.names import quote
 
 _MAX_COLUMNS = 4  # of one identity
@@ -133,7 +134,7 @@ def _rule(sample: Sample, target: str, terms: dict[str, float], rows: np.ndarray
 
 def _sql(terms: dict[str, float], constant: float, sample: Sample, target: str) -> str:
     type_ = sample.types[target]
-    integers = all(sample.types[c] in WHOLE_TYPES for c in [target, *terms])
+    integers = all(sample.types[c] in INTEGERS for c in [target, *terms])
     exact = integers and all(k == int(k) for k in [*terms.values(), constant])
     number = "D" if not type_.startswith("decimal") else "BD"
     text = ""
@@ -147,7 +148,7 @@ def _sql(terms: dict[str, float], constant: float, sample: Sample, target: str) 
         text += f"{' - ' if constant < 0 else ' + '}{int(size) if size == int(size) else f'{size!r}{number}'}"
     if exact or type_.startswith("decimal"):
         return f"try_cast({text.strip()} AS {type_})"
-    if type_ in WHOLE_TYPES:
+    if type_ in INTEGERS:
         return f"try_cast(round({text.strip()}) AS {type_})"
     digits = _decimals(sample.numbers[target])
     return text.strip() if digits is None else f"round({text.strip()}, {digits})"

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.columns import TIME_NAME
 from spark_synth.encoding.views import in_seconds, number_of, quoted
+from spark_synth.schema.check import INTEGERS
 from spark_synth.schema.model import ForeignKey, Kind, Table
 from spark_synth.schema.names import quote
 
@@ -20,7 +21,6 @@ SAMPLE_ROWS = 3000
 MIN_ROWS = 30
 # Nats by which a rule must be unlikely to hold by accident: a thousand tries leave e^-33.
 EVIDENCE = 40.0
-WHOLE_TYPES = ("tinyint", "smallint", "int", "bigint")
 _ESCAPED = re.compile(r"[\\'\x00-\x1f]")
 
 
@@ -99,7 +99,7 @@ class Sample:
     def _times(self) -> list[str]:
         if not self.owned:
             return []
-        named = [c for c in self._of(Kind.NUMERIC) if self.types[c] in WHOLE_TYPES and TIME_NAME.search(c)]
+        named = [c for c in self._of(Kind.NUMERIC) if self.types[c] in INTEGERS and TIME_NAME.search(c)]
         return self._of(Kind.DATETIME) + named
 
     def _read(self, df: DataFrame, seed: int) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
-from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, value_view, whole_days
+from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, since_base, value_view, whole_days
 
 PACK_ROWS = 512
 BUCKET_ROWS = 65536
@@ -30,11 +30,9 @@ def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Colu
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]
     views += [F.col(f"__sum_{i}").cast("double").alias(f"s{i}") for i in range(len(plan.summaries))]
     if plan.time:
-        first = whole_days(plan.time, F.col("__t"))
-        if plan.time.base is not None:
-            base = F.coalesce(quoted(f"__base_{plan.time.base}"), F.lit(plan.time.base_fill))
-            first = first - whole_days(plan.time, base)
-        views += [F.col("__t").alias("t"), first.cast("double").alias("first")]
+        t, base = F.col("__t"), plan.time.base
+        first = whole_days(plan.time, t) if base is None else since_base(plan.time, base, plan.time.base_fill)
+        views += [t.alias("t"), first.cast("double").alias("first")]
         views.append(day_gap(plan.time).cast("double").alias("gap"))
     kept = [c for c in frame.columns if not c.startswith(("__deg_", "__sum_", "__base", "__t", "__dt"))]
     keys = _key_columns(plan)

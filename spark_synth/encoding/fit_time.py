@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.codecs import NumericCodec, fit_numeric
 from spark_synth.encoding.plan import TablePlan, TimePlan
 from spark_synth.encoding.profile import NumericProfile, numeric_profiles, value_counts
-from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, whole_days
+from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, since_base, whole_days
 
 MAX_CELLS = 1024  # cells of the time axis
 MAX_BASELESS = 0.5  # share of rows without the owner's date up to which times may be counted from it
@@ -52,10 +52,8 @@ def _fit_first(rows: DataFrame, time: TimePlan, names: list[str], seen: dict[str
     """The first time of a family, counted from the date of the owner that leaves least to be said, if any does."""
     start = F.col("__pos") == 0
     fill = {b: round(seen[f"base {b}"].mean) for b in names}
-    own = whole_days(time, F.col("__t"))
-    views = {"": F.when(start, own)}
-    for b in names:
-        views[b] = F.when(start, own - whole_days(time, F.coalesce(quoted(f"__base_{b}"), F.lit(fill[b]))))
+    views = {"": F.when(start, whole_days(time, F.col("__t")))}
+    views |= {b: F.when(start, since_base(time, b, fill[b])) for b in names}
     profiles = numeric_profiles(rows, {k: v.cast("double") for k, v in views.items()})
     best = min(names, key=lambda b: profiles[b].std, default="")
     if best and profiles[best].std < 0.7 * profiles[""].std:

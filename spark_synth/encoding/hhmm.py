@@ -77,11 +77,17 @@ def find_clocks(
 def clock_rule(column: str, clock: ClockTime, hidden: str) -> dict[str, Any]:
     """The rule that computes a column from its base and the minutes after it, which are in the column `hidden`."""
     assert clock.base is not None
-    base = f"CAST({quote(clock.base)} AS BIGINT)"
-    passed = f"{base} DIV 100 * 60 + {base} % 100 + CAST({quote(hidden)} AS BIGINT)"
-    minute = f"pmod({passed}, {DAY_MINUTES})" if clock.midnight == 0 else f"(pmod({passed} - 1, {DAY_MINUTES}) + 1)"
-    sql = f"{minute} + 40 * ({minute} DIV 60)"  # an hour is 60 minutes, but 100 in HHMM
+    sql = clock_sql(clock.base, hidden, clock.midnight)
     return {"kind": "clock", "column": column, "sql": sql, "inputs": [clock.base]}
+
+
+def clock_sql(start: str, more: str, midnight: int) -> str:
+    """SQL of the time of day that is the minutes in column `more` after that in column `start`; midnight is written 0
+    or 2400."""
+    base = f"CAST({quote(start)} AS BIGINT)"
+    passed = f"{base} DIV 100 * 60 + {base} % 100 + CAST({quote(more)} AS BIGINT)"
+    minute = f"pmod({passed}, {DAY_MINUTES})" if midnight == 0 else f"(pmod({passed} - 1, {DAY_MINUTES}) + 1)"
+    return f"{minute} + 40 * ({minute} DIV 60)"  # an hour is 60 minutes, but 100 in HHMM
 
 
 def _ranges(df: DataFrame, names: list[str]) -> dict[str, tuple[int, int]]:

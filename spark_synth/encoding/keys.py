@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import Bloom
+from spark_synth.schema.check import INTEGERS
 from spark_synth.schema.names import quote
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
@@ -34,7 +35,7 @@ class KeyPlan:
 def fit_key(df: DataFrame, column: str, type_: str) -> KeyPlan:
     """The plan of a single key column, from its real values (two small aggregations)."""
     value = F.col(quote(column))
-    if type_ in ("tinyint", "smallint", "int", "bigint") or type_.startswith("decimal"):
+    if type_ in INTEGERS or type_.startswith("decimal"):
         row = df.agg(F.max(value.cast("bigint")).alias("m")).head()
         assert row is not None
         return KeyPlan(column, "integer", start=max(0, row["m"] or 0) + 1)

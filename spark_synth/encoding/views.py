@@ -79,6 +79,11 @@ def whole_days(time: TimePlan, column: Column) -> Column:
     return F.floor(column / time.counted).cast("bigint")
 
 
+def since_base(time: TimePlan, base: str, fill: int) -> Column:
+    """bigint: what `time` counts from the owner's date __base_<base>, or from `fill` where there is none, to a row."""
+    return whole_days(time, F.col("__t")) - whole_days(time, F.coalesce(quoted(f"__base_{base}"), F.lit(fill)))
+
+
 def day_gap(time: TimePlan) -> Column:
     """bigint: what `time` counts between a row (__t) and the one before it (__dt earlier)."""
     return whole_days(time, F.col("__t")) - whole_days(time, F.col("__t") - F.col("__dt"))

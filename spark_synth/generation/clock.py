@@ -56,9 +56,9 @@ class FamilyClock:
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
         """Which time codes a row may have: a first time only at the head of a family, a gap only after it and none
         that leads past the end, and no time of day that has passed when the day is still the same."""
-        free = ~self.given[:active]
+        heads = ~self.given[:active] & (step == 0)
         if column == self.plan.first_at:
-            return np.repeat((free if step == 0 else np.zeros(active, dtype=bool))[:, None], self.plan.first.card, 1)
+            return np.repeat(heads[:, None], self.plan.first.card, 1)
         if column == self.plan.delta_at:
             room = self._latest(active, step) // self.plan.counted - self.now[:active] // self.plan.counted
             room = np.maximum(room, self.shortest.min()) if step else np.full(active, -np.inf)
@@ -66,7 +66,7 @@ class FamilyClock:
         if self.plan.clock is None or column != self.plan.clock_at:
             return None
         if step == 0:
-            return np.repeat(free[:, None], self.plan.clock.card, 1)
+            return np.repeat(heads[:, None], self.plan.clock.card, 1)
         passed = self.now[:active] - self._day(active, step, codes) * self.plan.per_day
         later: np.ndarray = self.last[None, :] > passed[:, None] - (not self.plan.strict)
         return later

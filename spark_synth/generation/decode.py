@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import How, TablePlan, ValuePlan
 from spark_synth.encoding.views import SECONDS_PER_DAY, is_date
+from spark_synth.schema.check import INTEGERS
 
 
 def decode_values(
@@ -81,7 +82,7 @@ def _typed(drawn: Column, how: How, type_: str) -> Column:
             days = drawn if how is How.DAY else F.floor(drawn / SECONDS_PER_DAY)
             return _date(days)
         return F.timestamp_seconds(drawn).cast(type_)
-    if type_ in ("tinyint", "smallint", "int", "bigint"):
+    if type_ in INTEGERS:
         return F.round(drawn.cast("double")).cast(type_) if how is How.NUMERIC else drawn.cast(type_)
     return drawn.cast(type_)
 

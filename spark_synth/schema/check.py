@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from spark_synth.errors import UserError
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 
-_INTEGERS = ("tinyint", "smallint", "int", "bigint")
-_TYPES = (*_INTEGERS, "float", "double", "boolean", "string", "date", "timestamp", "timestamp_ntz")
+INTEGERS = ("tinyint", "smallint", "int", "bigint")
+_TYPES = (*INTEGERS, "float", "double", "boolean", "string", "date", "timestamp", "timestamp_ntz")
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 
 
@@ -35,7 +35,7 @@ def type_class(text: str) -> str:
     """Types of one class hold comparable key values: all integer widths, and decimals without a fraction."""
     decimal = _DECIMAL.fullmatch(text)
     whole = decimal is not None and decimal[2] == "0"
-    return "integer" if whole or text in _INTEGERS else text
+    return "integer" if whole or text in INTEGERS else text
 
 
 def check_schema(schema: Schema) -> None:

@@ -1,22 +1,29 @@
-"""Runs by id, never by "the active run": stages and tables may log at the same time from several threads."""
+"""Runs by id, never by "the active run": stages and tables may log at the same time from several threads.
+
+The one module that imports mlflow, and only on first use, since that takes seconds; its own talk is kept quiet.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spark_synth.errors import UserError
-from spark_synth.tracking.store import open_experiment, open_store
+from spark_synth.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from spark_synth.config import TrackingSettings
 
+_SQLITE = "sqlite:///"
+_NOISY = ("mlflow", "alembic", "sqlalchemy")
 _PARENT_TAG = "mlflow.parentRunId"
 _METRICS_AT_ONCE = 1000  # limits of MLflow's batch interface
 _PARAMS_AT_ONCE = 100
@@ -108,8 +115,8 @@ class Tracker:
         name = experiment or settings.experiment
         if not name:
             raise UserError("option 'tracking.experiment' is missing: name the MLflow experiment")
-        self._client = open_store(settings.uri)
-        self.experiment_id = open_experiment(self._client, name, settings.uri)
+        self._client = _open_store(settings.uri)
+        self.experiment_id = _open_experiment(self._client, name, settings.uri)
 
     @contextmanager
     def run(
@@ -175,6 +182,62 @@ class Tracker:
         except (MlflowException, OSError):
             raise UserError(f"MLflow run {run_id} has no artifact {artifact_path!r}") from None
         return Path(found)
+
+
+def _open_store(uri: str | None) -> MlflowClient:
+    """A client of the store at `uri` (None: the one that MLFLOW_TRACKING_URI or Databricks names)."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")  # it would put its INFO lines on the terminal
+    _quieten()
+    folder = _local_folder(uri)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"option 'tracking.uri': {folder} cannot be written: {error.strerror}") from None
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)  # opens the store now, and makes the tables of a new one
+    except MlflowException as error:
+        raise RunError(f"the MLflow store does not answer: {str(error).splitlines()[0]}") from error
+    finally:
+        _quieten()  # mlflow and alembic set their own levels when they are loaded
+    return client
+
+
+def _open_experiment(client: MlflowClient, name: str, uri: str | None) -> str:
+    """Id of the experiment of that name, made where it is missing; a local store keeps artifacts beside itself."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    folder = _local_folder(uri)
+    location = (folder / "mlartifacts").as_uri() if folder is not None else None
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException:
+        made_meanwhile = client.get_experiment_by_name(name)
+        if made_meanwhile is None:
+            raise
+        return str(made_meanwhile.experiment_id)
+
+
+def _local_folder(uri: str | None) -> Path | None:
+    """Folder of a SQLite store; None for any other."""
+    if uri is None or not uri.startswith(_SQLITE):
+        return None
+    return Path(uri.removeprefix(_SQLITE)).absolute().parent
+
+
+def _quieten() -> None:
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(mlflow|alembic|sqlalchemy)(\.|$)")
 
 
 def _flatten(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
