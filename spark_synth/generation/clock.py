@@ -7,6 +7,7 @@ import numpy as np
 from spark_synth.encoding.plan import TimePlan
 
 FOREVER = np.iinfo(np.int64).max // 4
+PACE = 2.0  # longest gap of a family that is late, in mean gaps that are left
 TRIES = 4  # draws of a time of day that has not passed
 
 
@@ -55,21 +56,35 @@ class FamilyClock:
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
         """Which time codes a row may have: a first time only at the head of a family, a gap only after it and none
-        that leads past the end, and no time of day that has passed when the day is still the same."""
+        that leads past the end, and no time of day that has passed on the same day or lies past the end."""
         heads = ~self.given[:active] & (step == 0)
         if column == self.plan.first_at:
             return np.repeat(heads[:, None], self.plan.first.card, 1)
         if column == self.plan.delta_at:
-            room = self._latest(active, step) // self.plan.counted - self.now[:active] // self.plan.counted
-            room = np.maximum(room, self.shortest.min()) if step else np.full(active, -np.inf)
-            return self.shortest[None, :] <= room[:, None]
+            longest = self._longest(active, step) if step else np.full(active, -np.inf)
+            return self.shortest[None, :] <= longest[:, None]
         if self.plan.clock is None or column != self.plan.clock_at:
             return None
         if step == 0:
             return np.repeat(heads[:, None], self.plan.clock.card, 1)
-        passed = self.now[:active] - self._day(active, step, codes) * self.plan.per_day
-        later: np.ndarray = self.last[None, :] > passed[:, None] - (not self.plan.strict)
-        return later
+        midnight = self._day(active, step, codes) * self.plan.per_day
+        passed, left = self.now[:active] - midnight, self._latest(active, step) - midnight
+        later = self.last[None, :] > passed[:, None] - (not self.plan.strict)
+        free: np.ndarray = later & (self.plan.clock.lowest()[None, :] <= left[:, None])
+        return free
+
+    def _longest(self, active: int, step: int) -> np.ndarray:
+        """float64 (active,): the longest gap before this row, in what the plan counts.
+
+        A family whose pace so far leads past the end slows down to the pace that just reaches it: gaps of up to PACE
+        times the mean that is left, a random part added so that whole gaps keep that mean. Without it all the rows
+        after the end would share the last time.
+        """
+        now, counted, left = self.now[:active], self.plan.counted, self.lengths[:active] - step
+        room = self._latest(active, step) // counted - now // counted
+        late = (now - self.times[self.first_row[:active]]) // counted * left > room * step
+        slow = PACE * room / left + self.rng.random(active)
+        return np.maximum(np.where(late, np.minimum(room, slow), room), self.shortest.min())
 
     def _latest(self, active: int, step: int) -> np.ndarray:
         """int64 (active,): the last time this row may have, so that the rows still to come have room."""

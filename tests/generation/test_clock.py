@@ -114,3 +114,22 @@ def test_the_time_of_day_is_drawn_apart_and_never_goes_back() -> None:
     for family, base in zip(np.split(clock.times, [9, 18]), (0, 1, 0), strict=True):
         assert family[0] // 24 - base in (100, 101) and (np.diff(family) >= 0).all()
         assert set(family % 24) <= set(range(8, 21))
+
+
+def test_a_fast_family_slows_down_before_the_end() -> None:
+    first = NumericCodec(False, special=[float(LOW)], decimals=0)
+    gap = NumericCodec(False, special=[0.0, 1.0, 2.0, 3.0, 8.0], decimals=0)
+    plan = TimePlan("d", "date", 1, None, False, LOW, 1, 365, first, gap, [], 0, 1, 2)
+    lengths, rng = np.array([300, 300, 40]), np.random.default_rng(5)
+    clock = plain_clock(plan, lengths, np.zeros(3, int))
+    for step in range(300):
+        active = int((lengths > step).sum())
+        codes = np.zeros((active, 2), dtype=np.int64)
+        allowed = clock.allowed(1, active, step, codes)
+        assert allowed is not None
+        if step:
+            codes[:, 1] = [rng.choice(np.flatnonzero(a)) for a in allowed]
+        clock.advance(active, step, codes)
+    for family in np.split(clock.times, [300, 600]):
+        assert (np.diff(family) >= 0).all() and family[-1] < LOW + 365
+        assert np.unique(family, return_counts=True)[1].max() < 25  # 2.8 a day apart on their own: most would pile up
