@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spark_synth.encoding.features import FEATURES, ordered_features, word_features
 from spark_synth.encoding.profile import GRID, NumericProfile, ValueCounts
 
 MIN_BIN_ROWS = 25
@@ -37,11 +38,11 @@ class NumericCodec:
         """Number of codes, at least 1."""
         return max(1, int(self.nullable) + len(self.special) + len(self.bins))
 
-    def places(self) -> list[float]:
-        """The place of each code in the order of values, in [0, 1]; NaN for NULL."""
+    def features(self) -> np.ndarray:
+        """float64 (card, FEATURES): cosines of each code's place in the order of values; zero for NULL."""
         values = [*self.special, *(b[len(b) // 2] for b in self.bins)]
         rank = np.argsort(np.argsort(values, kind="stable"), kind="stable") / max(1, len(values) - 1)
-        return ([math.nan] * int(self.nullable) + rank.tolist()) or [math.nan]
+        return np.concatenate([np.zeros((self.card - len(rank), FEATURES)), ordered_features(rank)])
 
     def lowest(self) -> np.ndarray:
         """float64 (card,): the smallest value of each code, NaN for NULL."""
@@ -111,7 +112,8 @@ class NumericCodec:
 class CategoricalCodec:
     """Categories as one code: NULL, kept categories, and one code for all rare ones.
 
-    Rare categories are never emitted: their code decodes to kept ones in proportion to `counts`.
+    Rare categories are never emitted: their code decodes to kept ones, the rarest of them most often, so that what is
+    unusual in the real rows stays unusual.
     """
 
     nullable: bool
@@ -124,9 +126,11 @@ class CategoricalCodec:
         """Number of codes, at least 1."""
         return max(1, int(self.nullable) + len(self.categories) + int(self.other))
 
-    def places(self) -> list[float]:
-        """Categories have no order: NaN for each code."""
-        return [math.nan] * self.card
+    def features(self) -> np.ndarray:
+        """float64 (card, up to FEATURES): the words that categories share; zero for NULL and rare ones."""
+        words = word_features(self.categories)
+        above, below = int(self.nullable), self.card - int(self.nullable) - len(words)
+        return np.pad(words, ((above, max(0, below)), (0, 0)))[: self.card]
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of text values (n,), None for NULL."""
@@ -141,7 +145,8 @@ class CategoricalCodec:
         """Text values object (n,), None for NULL."""
         index = np.asarray(codes) - int(self.nullable)
         if self.other and self.categories:
-            cumulative = np.cumsum(self.counts) / np.sum(self.counts)
+            weights = 1 / np.asarray(self.counts)
+            cumulative = np.cumsum(weights) / weights.sum()
             substitute = np.searchsorted(cumulative, uniform, side="right").clip(max=len(self.categories) - 1)
             index = np.where(index == len(self.categories), substitute, index)
         table = np.array([*self.categories, None], dtype=object)

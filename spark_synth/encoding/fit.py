@@ -196,5 +196,8 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
         degree.total = round(profile.mean * profile.rows)
         degree.unique = max((d for d, _ in degree.histogram), default=0) <= 1
     for i, summary in enumerate(plan.summaries):
-        rows = TIME_BIN_ROWS if summary.stat in ("first", "span") else MIN_BIN_ROWS
-        summary.codec = fit_numeric(profiles[f"__sum_{i}"], None, SUMMARY_BINS.get(summary.stat, 8), rows)
+        profile = profiles[f"__sum_{i}"]
+        most, rows = SUMMARY_BINS.get(summary.stat, 8), TIME_BIN_ROWS
+        if summary.stat not in ("first", "span"):
+            most, rows = min(most, max(4, round((profile.rows - profile.nulls) ** (1 / 3)))), MIN_BIN_ROWS
+        summary.codec = fit_numeric(profile, None, most, rows)

@@ -6,7 +6,6 @@ needs to know about the real table. It holds no rows.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json
+from spark_synth.encoding.features import ordered_features
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 
-PLAN_FORMAT = 2  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 3  # raised whenever plans of earlier code can no longer be read or mean something else
 
 
 class How(StrEnum):
@@ -207,17 +207,17 @@ class TablePlan:
             summary.at = place(summary.codec.card)
         self.cards = cards or [1]  # a table of keys alone: one constant sub-column, so that shapes are never empty
 
-    def places(self) -> list[list[float]]:
-        """For each sub-column, the place of each code in the order of values (see the codecs)."""
-        out = [d.codec.places() for d in self.degrees]
+    def features(self) -> list[list[list[float]]]:
+        """For each sub-column, the features (K, F) of its codes; see encoding.features."""
+        out = [d.codec.features() for d in self.degrees]
         if self.time:
-            cells = [math.nan, *np.linspace(0, 1, self.time.cells + 1).tolist()]
+            cells = np.pad(ordered_features(np.linspace(0, 1, self.time.cells + 1)), ((1, 0), (0, 0)))
             drawn = [self.time.first, self.time.delta, *([self.time.clock] if self.time.clock else [])]
-            out += [*(c.places() for c in drawn), cells]
-            out += [[math.nan] * card for card in self.time.given_cards[1:]]
-        out += [c.places() for v in self.values for c in v.codecs]
-        out += [s.codec.places() for s in self.summaries]
-        return out or [[math.nan]]
+            out += [*(c.features() for c in drawn), cells]
+            out += [np.zeros((card, 0)) for card in self.time.given_cards[1:]]
+        out += [c.features() for v in self.values for c in v.codecs]
+        out += [s.codec.features() for s in self.summaries]
+        return [f.tolist() for f in out] or [[[]]]
 
     @property
     def given(self) -> list[int]:

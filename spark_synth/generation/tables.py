@@ -20,7 +20,7 @@ from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
 ROOT_BLOCK = 4096  # rows of a root table drawn together
-BATCH_FAMILIES = 512  # families drawn side by side: fewer leave most of the time to overhead
+BATCH_FAMILIES = 2048  # families drawn side by side: fewer leave most of the time to overhead
 LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
 NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
 

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from spark_synth.models.base import Clock, Masks
 from spark_synth.models.batch import ABSENT, FamilyBatch
-from spark_synth.models.ordinal import CodeOutput, CodeTable
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
+from spark_synth.models.shared import CodeOutput, CodeTable
 from spark_synth.models.spec import GeneratorSpec
 
 BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
@@ -40,16 +40,16 @@ class Autoregressive(nn.Module):
         columns, hidden, head = len(spec.cards), spec.hidden, spec.head
         self.register_buffer("offsets", _offsets(spec.cards), persistent=False)
         self.register_buffer("context_offsets", _offsets(spec.context_cards), persistent=False)
-        places = spec.places or _no_places(spec.cards)
-        self.value = CodeTable(places, hidden, 0.5 / math.sqrt(columns))
+        features = spec.features or _no_features(spec.cards)
+        self.value = CodeTable(features, hidden, 0.5 / math.sqrt(columns))
         self.base = nn.Parameter(torch.full((hidden,), 0.2))
         if spec.context_cards:
-            above = spec.context_places or _no_places(spec.context_cards)
+            above = spec.context_features or _no_features(spec.context_cards)
             self.context = CodeTable(above, hidden, 1 / math.sqrt(len(spec.context_cards)))
             self.summary = CodeTable(above, head, 0.05)
             self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
         if spec.recurrent:
-            self.same_before = CodeTable(places, head, 0.05)
+            self.same_before = CodeTable(features, head, 0.05)
             self.places = nn.ModuleList([nn.Embedding(BUCKETS, hidden) for _ in range(3)])
             for place in self.places.parameters():
                 nn.init.normal_(place, std=0.05)
@@ -59,7 +59,7 @@ class Autoregressive(nn.Module):
         self.inner = nn.Parameter(torch.randn(columns, hidden, head) * math.sqrt(2 / hidden))
         self.inner_bias = nn.Parameter(torch.full((columns, 1, head), 0.1))
         self.groups = _groups(spec)
-        self.outer = nn.ModuleList([CodeOutput([places[j] for j in g], head, self._width(g)) for g in self.groups])
+        self.outer = nn.ModuleList([CodeOutput([features[j] for j in g], head, self._width(g)) for g in self.groups])
         self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
         self.dropout = nn.Dropout(spec.dropout)
 
@@ -205,5 +205,5 @@ def _before(index: Tensor, position: Tensor, absent: int) -> Tensor:
     return torch.where(position[:, None] > 0, previous, torch.tensor(absent))
 
 
-def _no_places(cards: list[int]) -> list[list[float]]:
-    return [[math.nan] * card for card in cards]
+def _no_features(cards: list[int]) -> list[list[list[float]]]:
+    return [[[]] * card for card in cards]

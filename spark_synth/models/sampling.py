@@ -110,10 +110,11 @@ class _Drawer:
 
 def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     """Draw one code per row (B, K) at the given uniforms; rows where nothing is possible become ABSENT."""
-    impossible = torch.isinf(logits).all(1)
-    cumulative = torch.cumsum(torch.softmax(logits.double(), 1), 1)
-    drawn = (cumulative < (uniform * cumulative[:, -1])[:, None]).sum(1).clamp(max=logits.shape[1] - 1)
-    return torch.where(impossible, torch.tensor(ABSENT), drawn)
+    best = logits.max(1, keepdim=True).values
+    cumulative = torch.cumsum(torch.exp(logits - best), 1)
+    level = uniform.to(cumulative.dtype) * cumulative[:, -1]
+    drawn = torch.searchsorted(cumulative, level[:, None])[:, 0].clamp(max=logits.shape[1] - 1)
+    return torch.where(torch.isinf(best[:, 0]), torch.tensor(ABSENT), drawn)
 
 
 def stratified(n: int, generator: torch.Generator) -> Tensor:

@@ -15,8 +15,8 @@ class GeneratorSpec:
     context_cards: codes per context sub-column; empty for a root table.
     summaries: sub-column -> context positions that summarise the same column over the family.
     recurrent: whether rows depend on the rows before them in the family.
-    places, context_places: for each sub-column the place in [0, 1] of each code in the order of values, NaN where a
-        code has none; empty: no sub-column is ordered.
+    features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
+        empty: nothing (see encoding.features).
     frequencies: code counts per sub-column in the training data (smoothed into the output biases).
     """
 
@@ -26,8 +26,8 @@ class GeneratorSpec:
     summaries: dict[int, list[int]] = field(default_factory=dict)
     recurrent: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
-    places: list[list[float]] = field(default_factory=list)
-    context_places: list[list[float]] = field(default_factory=list)
+    features: list[list[list[float]]] = field(default_factory=list)
+    context_features: list[list[list[float]]] = field(default_factory=list)
     hidden: int = 256
     head: int = 64
     dropout: float = 0.1

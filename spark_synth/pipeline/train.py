@@ -26,7 +26,7 @@ from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
 from spark_synth.training.fit import FitJob, FitResult
 from spark_synth.training.place import train_tables
-from spark_synth.training.schedule import Cost, plan_shares
+from spark_synth.training.schedule import Cost, network_width, plan_shares
 
 
 def train_database(
@@ -129,15 +129,17 @@ def _jobs(
 ) -> list[FitJob]:
     """One job per generated table, most expensive first."""
     plans = {t: p for t, p in package.plans.items() if t in sets}
-    costs = [Cost(t, sets[t].train_rows, len(p.cards), config.model_for(t).hidden) for t, p in plans.items()]
+    costs = []
+    for t, p in plans.items():
+        rows, columns = sets[t].train_rows, len(p.cards)
+        costs.append(Cost(t, rows, columns, network_width(rows, columns, config.model_for(t).hidden)))
     slots = config.train.parallel_tables or max(1, min(len(costs), spark.sparkContext.defaultParallelism))
     shares = plan_shares(costs, config.train.max_minutes, slots, config.train.max_epochs, config.model.batch_rows)
     jobs = []
     for cost in sorted(costs, key=lambda c: -c.cells * shares[c.table].epochs):
         model, one, share = config.model_for(cost.table), sets[cost.table], shares[cost.table]
-        spec = generator_spec(
-            plans[cost.table], package.plans, one.frequencies, model.hidden, model.head, model.dropout
-        )
+        head = max(1, min(model.head, cost.hidden // 4))
+        spec = generator_spec(plans[cost.table], package.plans, one.frequencies, cost.hidden, head, model.dropout)
         jobs.append(
             FitJob(
                 cost.table,
@@ -180,8 +182,8 @@ def generator_spec(
         context_cards=plan.context_cards,
         summaries=summaries,
         recurrent=plan.owner is not None,
-        places=plan.places(),
-        context_places=_context_places(plan, plans),
+        features=plan.features(),
+        context_features=_context_features(plan, plans),
         frequencies=frequencies,
         hidden=hidden,
         head=head,
@@ -189,11 +191,11 @@ def generator_spec(
     )
 
 
-def _context_places(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[list[float]]:
+def _context_features(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[list[list[float]]]:
     if plan.owner is None:
         return []
     parent = plans[plan.owner.parent]
-    return parent.places() + _context_places(parent, plans)
+    return parent.features() + _context_features(parent, plans)
 
 
 def _watcher(progress: Progress) -> Any:  # noqa: ANN401
@@ -223,6 +225,8 @@ def _log_table(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult,
                 "holdout_rows": job.holdout_rows,
                 "epochs_planned": job.epochs,
                 "batch_rows": job.batch_rows,
+                "hidden": job.spec["hidden"],
+                "head": job.spec["head"],
                 "threads": job.threads,
                 "learning_rate": job.learning_rate,
                 "ended": result.ended,

@@ -6,13 +6,15 @@ number of steps and give the same weights. The clock only stops a table that run
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 # Cells (rows x sub-columns x hidden units) that one modest CPU core trains per second.
 NOMINAL_CELLS = 24e6
 ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (recurrence, loading)
 MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
-MIN_STEPS = 16  # steps an epoch should have at least
+MIN_STEPS = 32  # steps an epoch should have at least
+NARROWEST = 32  # hidden units of the smallest tables
 GRACE = 1.5  # how far a table may overrun its share before the clock stops it
 
 
@@ -58,6 +60,14 @@ def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, 
         threads = slots if total and wanted.get(cost.table, 0) > 0.5 * total else 1
         shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads)
     return shares
+
+
+def network_width(rows: int, columns: int, most: int) -> int:
+    """Hidden units for a training set: four times the fourth root of its cells, to the nearest power of two, `most` at
+    most. Wider networks overfit small tables before they have learnt what families share, and cost time for nothing.
+    """
+    wanted = 1 << round(math.log2(4 * max(1, rows * columns) ** 0.25))
+    return min(most, max(NARROWEST, wanted))
 
 
 def _batch(cost: Cost, batch_rows: int) -> int:

@@ -164,4 +164,4 @@ def test_rare_categories_never_come_out() -> None:
     assert {v for v in every if v is not None} == {"common", "usual"}
     rare = codec.encode(np.array(["rare"], dtype=object))
     substitutes = codec.decode(np.repeat(rare, 1000), np.linspace(0, 1, 1000, endpoint=False))
-    assert np.mean(substitutes == "common") == pytest.approx(0.6, abs=0.01)
+    assert np.mean(substitutes == "usual") == pytest.approx(0.6, abs=0.01)  # the rarer one more often

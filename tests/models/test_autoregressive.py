@@ -196,11 +196,13 @@ def test_a_known_conditional_distribution_is_learnt() -> None:
         GeneratorSpec(cards=[2, 2], context_cards=[2], recurrent=True, frequencies=[[1.0, 1.0]] * 2, hidden=24, head=12)
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    for _ in range(200):
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, 300)
+    for _ in range(300):
         loss = model.loss(toy(128, generator))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        slower.step()
     seen = toy(3000, generator)
     drawn = model.sample(seen.context, seen.lengths, seen.start, seen.size, generator).reshape(-1, 5, 2)
     first, second = drawn[..., 0], drawn[..., 1]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, plan_shares
+from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, network_width, plan_shares
 
 
 def shares(costs: list[Cost], minutes: float = 1, slots: int = 2, epochs: int = 50):  # type: ignore[no-untyped-def]  # noqa: ANN201
@@ -45,3 +45,11 @@ def test_batches_fit_rows_and_memory(rows: int) -> None:
 def test_the_plan_does_not_look_at_the_clock() -> None:
     costs = [Cost("a", 10**6, 20, 128), Cost("b", 10**5, 20, 128)]
     assert shares(costs) == shares(costs)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "width"), [(0, 5, 32), (100, 5, 32), (1_500, 22, 64), (20_000, 42, 128), (10**6, 20, 256)]
+)
+def test_networks_grow_with_their_data(rows: int, columns: int, width: int) -> None:
+    assert network_width(rows, columns, 256) == width
+    assert network_width(rows, columns, 48) == min(48, width)

@@ -1,0 +1,60 @@
+"""Code vectors with a part that codes share: neighbouring bins, or categories with words in common.
+
+Each code has a vector of its own, plus its features (encoding.features) times weights of its sub-column. Small tables
+learn trends from few rows this way, rare categories learn from commoner ones; large tables still learn each code
+freely.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+Features = list[list[list[float]]]
+
+
+def padded(features: Features) -> list[Tensor]:
+    """One float32 (K, F) a sub-column, F being the most features of any of them, at least 1."""
+    width = max([1, *(len(code) for column in features for code in column)])
+    return [torch.tensor([code + [0.0] * (width - len(code)) for code in column]) for column in features]
+
+
+class CodeTable(nn.Module):
+    """One vector per code of every sub-column, and a zero row at the end for absent codes."""
+
+    basis: Tensor
+    column: Tensor
+
+    def __init__(self, features: Features, width: int, std: float) -> None:
+        super().__init__()
+        basis = torch.cat(padded(features))
+        self.own = nn.Parameter(torch.randn(len(basis), width) * std)
+        self.shared = nn.Parameter(torch.randn(len(features), basis.shape[1], width) * std / 2)
+        column = torch.repeat_interleave(torch.arange(len(features)), torch.tensor([len(f) for f in features]))
+        self.register_buffer("column", column, persistent=False)
+        self.register_buffer("basis", basis, persistent=False)
+
+    def forward(self) -> Tensor:
+        """(codes + 1, width): the vectors, the last one zero."""
+        common = torch.bmm(self.basis[:, None], self.shared[self.column])[:, 0]
+        return torch.cat([self.own + common, self.own.new_zeros(1, self.own.shape[1])])
+
+
+class CodeOutput(nn.Module):
+    """Output weights (G, head, K) of some sub-columns: free per code, plus the shared part; both start at zero."""
+
+    basis: Tensor
+
+    def __init__(self, features: Features, head: int, width: int) -> None:
+        super().__init__()
+        found = padded(features)
+        basis = torch.zeros(len(found), found[0].shape[1], width)
+        for i, f in enumerate(found):
+            basis[i, :, : len(f)] = f.T
+        self.register_buffer("basis", basis, persistent=False)
+        self.own = nn.Parameter(torch.zeros(len(found), head, width))
+        self.shared = nn.Parameter(torch.zeros(len(found), head, basis.shape[1]))
+
+    def forward(self) -> Tensor:
+        """(G, head, K)."""
+        return self.own + torch.bmm(self.shared, self.basis)
