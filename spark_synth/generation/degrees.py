@@ -7,6 +7,8 @@ known before any child is generated. Long families are cut into segments, which 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -21,8 +23,8 @@ GOLDEN = 0.6180339887498949
 
 def exact_degrees(
     parents: DataFrame, degree: Column, plan: DegreePlan, total: int, real: bool, slack: float = 0.0
-) -> DataFrame:
-    """`parents` with `size` (children) and `first` (index of the first child), summing to `total`.
+) -> tuple[DataFrame, int]:
+    """`parents` with `size` (children) and `first` (index of the first child), and the sum of the sizes: `total`.
 
     parents: has `__idx` from 0. degree: the drawn degree. real: the parents are real rows with real degrees, which
     are only scaled. slack: relative distance from `total` at which degrees are left as they are, since moving a total
@@ -35,8 +37,9 @@ def exact_degrees(
     return running_total(drawn, "__drawn", None if plan.unique else total, slack)
 
 
-def running_total(rows: DataFrame, column: str, total: int | None, slack: float = 0.0) -> DataFrame:
-    """`rows` with `first` (sum of `size` over smaller __idx) and `size`: `column` rounded so that it sums to `total`.
+def running_total(rows: DataFrame, column: str, total: int | None, slack: float = 0.0) -> tuple[DataFrame, int]:
+    """`rows` with `first` (sum of `size` over smaller __idx) and `size`: `column` rounded so that it sums to `total`;
+    and that sum.
 
     Rounding the scaled running sum keeps every size within one of its scaled value and zero at zero. None: as it is.
     """
@@ -54,9 +57,8 @@ def running_total(rows: DataFrame, column: str, total: int | None, slack: float 
     placed = placed.withColumn("__start", start)
     first = F.floor(F.col("__start") * scale + 0.5).cast("bigint")
     end = F.floor((F.col("__start") + F.col(column)) * scale + 0.5).cast("bigint")
-    return placed.select("*", first.alias("first"), (end - first).alias("size")).drop(
-        "__block", "__base", "__start", column
-    )
+    sized = placed.select("*", first.alias("first"), (end - first).alias("size"))
+    return sized.drop("__block", "__base", "__start", column), math.floor(found * scale + 0.5)
 
 
 def segments(families: DataFrame, segment_rows: int, block_rows: int) -> DataFrame:

@@ -47,9 +47,7 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
 def _matched(run: Generation, table: str, rows: DataFrame, link: LinkPlan) -> DataFrame:
     """`rows` with one link matched to the stubs of its target."""
     wanting = F.col(f"`__has_{link.name}`").isNotNull() if link.nullable else F.lit(True)
-    numbered = running_total(rows.withColumn("__want", wanting.cast("bigint")), "__want", None)
-    row = numbered.agg(F.sum("size").alias("n")).head()
-    count = (row["n"] if row else 0) or 0
+    numbered, count = running_total(rows.withColumn("__want", wanting.cast("bigint")), "__want", None)
     if not count:
         return rows
     stubs = _stubs(run, table, link, count)
@@ -65,7 +63,7 @@ def _stubs(run: Generation, table: str, link: LinkPlan, count: int) -> DataFrame
     at = next(i for i, d in enumerate(target.degrees) if d.table == table and d.edge == link.name)
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     seen = run.rows(link.parent).select("__idx", *keys, F.col(f"__deg_{at}"))
-    sized = exact_degrees(seen, F.col(f"__deg_{at}"), target.degrees[at], count, real=link.parent in run.kept)
+    sized, _ = exact_degrees(seen, F.col(f"__deg_{at}"), target.degrees[at], count, real=link.parent in run.kept)
     stub = F.explode(F.sequence(F.col("first"), F.col("first") + F.col("size") - 1)).alias("__stub")
     return sized.where(F.col("size") > 0).select(stub, *[f"__p{i}" for i in range(len(keys))])
 

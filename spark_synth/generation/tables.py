@@ -56,11 +56,11 @@ def generate_table(run: Generation, table: str) -> int:
     """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
     plan = run.plans[table]
     parent = any(p.owner and p.owner.parent == table for p in run.plans.values())
-    cut, count = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
+    cut, count, block_rows = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
     job = BlockJob(run.models, table, run.seed, count, parent)
     fields = ", ".join(f"`{n}` {t}" for n, t in output_fields(plan, parent).items())
-    blocks = cut.select("block").distinct().count()
-    placed = cut.repartition(min(blocks, run.partitions or blocks) or 1, "block").sortWithinPartitions("block", "row")
+    blocks = max(1, -(-count // block_rows))
+    placed = cut.repartition(min(blocks, run.partitions or blocks), "block").sortWithinPartitions("block", "row")
     drawn = placed.mapInPandas(block_maker(job), fields)
     typed = assemble(drawn, plan, key_types(run, {table: count}))
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
@@ -116,7 +116,8 @@ def owner_degree(parent: TablePlan, child: TablePlan) -> tuple[int, DegreePlan]:
     return found[0]
 
 
-def _root_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
+def _root_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
+    """Segments of the table, its rows, and the rows of a block."""
     count = run.target(plan.table)
     row, one, zero = F.col("id"), F.lit(1).cast("bigint"), F.lit(0).cast("bigint")
     cut = run.spark.range(count).select(
@@ -129,10 +130,11 @@ def _root_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
         one.alias("rows"),
         F.floor(row / ROOT_BLOCK).alias("block"),
     )
-    return cut, count
+    return cut, count, ROOT_BLOCK
 
 
-def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
+def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
+    """Segments of the table, its rows, and the rows of a block."""
     owner = plan.owner
     assert owner is not None
     above = run.plans[owner.parent]
@@ -144,15 +146,13 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int]:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
     seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
-    sized = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
+    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
-    row = sized.agg(F.sum("size").alias("n")).head()
-    owned = (row["n"] if row else 0) or 0
     free = round(owner.null_rows * run.ratio)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
-    return cut, owned + free
+    return cut, owned + free, block_rows
 
 
 def _block_rows(degree: DegreePlan) -> int:

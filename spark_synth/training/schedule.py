@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 # Cells (rows x sub-columns x hidden units) that one modest CPU core trains per second.
 NOMINAL_CELLS = 24e6
+THREAD_GAIN = 0.7  # what each further core of a table that has all of them adds to its speed
 ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (recurrence, loading)
 MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
 MIN_STEPS = 32  # steps an epoch should have at least
@@ -56,8 +57,11 @@ def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, 
     shares = {}
     for cost in costs:
         seconds = wanted.get(cost.table, 0.0) * scale
-        epochs = int(min(max_epochs, max(1, seconds * NOMINAL_CELLS // cost.cells))) if seconds else 0
-        threads = slots if total and wanted.get(cost.table, 0) > 0.5 * total else 1
+        threads = slots if wanted.get(cost.table, 0) > 0.5 * total else 1
+        if threads > 1:  # the others run beside it, on cores that it counts as its own
+            seconds = min(seconds, minutes * 60 - (total * scale - seconds) / slots)
+        speed = NOMINAL_CELLS * (1 + THREAD_GAIN * (threads - 1))
+        epochs = int(min(max_epochs, max(1, seconds * speed // cost.cells))) if seconds else 0
         shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads)
     return shares
 

@@ -62,6 +62,13 @@ def test_parents_carry_degrees(spark: SparkSession, encoded: Any) -> None:  # no
     assert degree.total == sum(real.values()) and not degree.unique
 
 
+def test_few_families_have_coarse_summaries(encoded: Any) -> None:  # noqa: ANN401
+    found = {s.stat: s.codec for s in encoded.fitted.plans["shops"].summaries if s.column == "amount"}
+    families = (encoded.sales.dropna().groupby("shop").size() > 0).sum()
+    for stat in ("mean", "spread"):
+        assert 2 <= len(found[stat].bins) <= round(families ** (1 / 3))
+
+
 def test_the_date_without_nulls_orders_the_family(encoded: Any) -> None:  # noqa: ANN401
     time = encoded.fitted.plans["sales"].time
     assert (time.column, time.type, time.unit) == ("day", "date", 1)

@@ -31,8 +31,9 @@ def parents(spark: SparkSession) -> DataFrame:
 
 
 def sized(parents: DataFrame, degree: DegreePlan, total: int, real: bool = False) -> pd.DataFrame:
-    found = exact_degrees(parents, F.col("drawn"), degree, total, real).toPandas()
-    found = found.sort_values("__idx", ignore_index=True)
+    rows, told = exact_degrees(parents, F.col("drawn"), degree, total, real)
+    found = rows.toPandas().sort_values("__idx", ignore_index=True)
+    assert told == found["size"].sum()
     assert found["__idx"].tolist() == list(range(PARENTS))
     assert (found["first"] == found["size"].cumsum() - found["size"]).all()  # key ranges without gap or overlap
     return found

@@ -27,6 +27,10 @@ def test_large_work_is_cut_to_the_budget() -> None:
 def test_one_dominant_table_gets_all_cores() -> None:
     found = shares([Cost("big", 5_000_000, 30, 256), Cost("small", 500, 10, 256)])
     assert (found["big"].threads, found["small"].threads) == (2, 1)
+    alone = shares([Cost("big", 5_000_000, 30, 256)], minutes=60)["big"].epochs
+    assert alone > shares([Cost("big", 5_000_000, 30, 256)], minutes=60, slots=1)["big"].epochs
+    beside = shares([Cost("big", 5_000_000, 30, 256), Cost("other", 500_000, 30, 256)], minutes=60)["big"].epochs
+    assert 1 <= beside < alone
 
 
 def test_too_few_rows_are_not_trained() -> None:
