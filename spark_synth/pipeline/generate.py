@@ -106,6 +106,12 @@ def _write(
     if manifest.state_of(table) == "written":
         return
     target = table_target(config.output, identifier, table)
-    rows = write_delta(fill_links(run, table), target, f"spark-synth/{run_id}/{identifier}/{table}", 1)
+    app_id = f"spark-synth/{run_id}/{identifier}/{table}"
+    rows = write_delta(fill_links(run, table), target, app_id, 1, _promised(run, table, manifest))
     manifest.table(table, state="written", rows=rows, target=target, kept=table in run.kept)
     progress.done(table, f"{rows:,} rows written")
+
+
+def _promised(run: Generation, table: str, manifest: Manifest) -> int | None:
+    """Rows that the degrees of the owners add up to, None where rows may go: kept tables, pairs that occur once."""
+    return None if table in run.kept or run.plans[table].unique else int(manifest.data["tables"][table]["rows"])

@@ -82,7 +82,7 @@ def orphans(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
-        pytest.param(lambda d: (d / "b.csv").unlink(), ["b", "no file"], id="missing file"),
+        pytest.param(lambda d: (d / "b.csv").unlink(), ["b.csv", "no data"], id="missing file"),
         pytest.param(lambda d: (d / "schema.yaml").unlink(), ["schema.yaml"], id="missing schema"),
         pytest.param(lambda d: (d / "b.csv").write_text(""), ["b"], id="empty file"),
         pytest.param(lambda d: (d / "schema.yaml").write_text("tables: [a"), ["schema.yaml"], id="broken schema"),
