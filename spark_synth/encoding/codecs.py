@@ -12,11 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_synth.encoding.features import FEATURES, ordered_features, word_features
 from spark_synth.encoding.profile import GRID, NumericProfile, ValueCounts
 
 MIN_BIN_ROWS = 25
+FEATURES = 6  # cosines that tell the place of an ordered code
 NULL = 0  # the code of NULL in a nullable column
+
+
+def ordered_features(places: np.ndarray) -> np.ndarray:
+    """float64 (K, FEATURES): cosines of the places (K,) in [0, 1], by which neighbours are alike."""
+    cosines: np.ndarray = np.cos(np.pi * np.asarray(places, dtype=float)[:, None] * np.arange(1, FEATURES + 1))
+    return cosines
 
 
 @dataclass
@@ -127,10 +133,8 @@ class CategoricalCodec:
         return max(1, int(self.nullable) + len(self.categories) + int(self.other))
 
     def features(self) -> np.ndarray:
-        """float64 (card, up to FEATURES): the words that categories share; zero for NULL and rare ones."""
-        words = word_features(self.categories)
-        above, below = int(self.nullable), self.card - int(self.nullable) - len(words)
-        return np.pad(words, ((above, max(0, below)), (0, 0)))[: self.card]
+        """float64 (card, 0): categories have no order."""
+        return np.zeros((self.card, 0))
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes int64 (n,) of text values (n,), None for NULL."""

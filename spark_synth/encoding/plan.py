@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json
-from spark_synth.encoding.features import ordered_features
+from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 
-PLAN_FORMAT = 3  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 4  # raised whenever plans of earlier code can no longer be read or mean something else
 
 
 class How(StrEnum):
@@ -208,7 +207,7 @@ class TablePlan:
         self.cards = cards or [1]  # a table of keys alone: one constant sub-column, so that shapes are never empty
 
     def features(self) -> list[list[list[float]]]:
-        """For each sub-column, the features (K, F) of its codes; see encoding.features."""
+        """For each sub-column, the features (K, F) of its codes that follow from their order."""
         out = [d.codec.features() for d in self.degrees]
         if self.time:
             cells = np.pad(ordered_features(np.linspace(0, 1, self.time.cells + 1)), ((1, 0), (0, 0)))

@@ -1,8 +1,8 @@
-"""Code vectors with a part that codes share: neighbouring bins, or categories with words in common.
+"""Code vectors with a part that codes share: neighbouring bins, or codes that keep the same company.
 
-Each code has a vector of its own, plus its features (encoding.features) times weights of its sub-column. Small tables
-learn trends from few rows this way, rare categories learn from commoner ones; large tables still learn each code
-freely.
+Each code has a vector of its own, plus its features (order in encoding.codecs, training.associations) times weights of
+its sub-column. Small tables learn trends from few rows this way, rare categories learn from commoner ones; large tables
+still learn each code freely.
 """
 
 from __future__ import annotations

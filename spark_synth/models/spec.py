@@ -16,7 +16,7 @@ class GeneratorSpec:
     summaries: sub-column -> context positions that summarise the same column over the family.
     recurrent: whether rows depend on the rows before them in the family.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
-        empty: nothing (see encoding.features).
+        empty: nothing (see encoding.codecs and training.associations).
     frequencies: code counts per sub-column in the training data (smoothed into the output biases).
     """
 

@@ -16,10 +16,11 @@ from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch, concat
 from spark_synth.models.marginals import match_marginals
 from spark_synth.models.spec import GeneratorSpec
+from spark_synth.training.associations import with_associations
 from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
-MARGINAL_ROWS = 50_000  # training rows whose code frequencies the final biases are matched to
+SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 WEIGHT_DECAY = 0.01
 DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
@@ -82,12 +83,16 @@ def fit_table(job: FitJob) -> FitResult:
     torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
     spec = GeneratorSpec.from_json(job.spec)
-    model = Autoregressive(spec)
     result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
     if job.epochs and job.holdout_rows:
-        result = _Fit(job, spec, model, scratch).run()
+        seen = read_packs(f"{job.packs}/split=train", len(spec.cards), len(spec.context_cards), SEEN_ROWS)
+        spec = with_associations(spec, seen)
+        model = Autoregressive(spec)
+        result = _Fit(job, spec, model, scratch).run(_rebatch(seen, job.batch_rows))
+    else:
+        model = Autoregressive(spec)
     save_weights(folder / "weights.safetensors", model.state_dict())
-    (folder / "spec.json").write_text(json.dumps(job.spec))
+    (folder / "spec.json").write_text(json.dumps(spec.to_json()))
     (folder / "result.json").write_text(json.dumps(asdict(result)))
     return result
 
@@ -105,8 +110,10 @@ class _Fit:
         self.best = {k: v.clone() for k, v in model.state_dict().items()}
         self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(), "all epochs")
 
-    def run(self) -> FitResult:
-        """Train to the planned epochs, to the end of patience, or until the clock stops it."""
+    def run(self, seen: list[FamilyBatch]) -> FitResult:
+        """Train to the planned epochs, to the end of patience, or until the clock stops it; then match the
+        frequencies of `seen`, training rows, and of the held-out ones.
+        """
         self._resume()
         job, result, began = self.job, self.result, time.monotonic()
         before = result.seconds
@@ -125,8 +132,7 @@ class _Fit:
                     result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
                     break
         self.model.load_state_dict(self.best)
-        whole = read_packs(f"{job.packs}/split=train", self.columns, self.context, MARGINAL_ROWS)
-        match_marginals(self.model, _rebatch(whole, job.batch_rows) + self.holdout)
+        match_marginals(self.model, seen + self.holdout)
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_synth.encoding.codecs import NULL, NumericCodec, codec_from_json, fit_categorical, fit_numeric
+from spark_synth.encoding.codecs import (
+    FEATURES,
+    NULL,
+    NumericCodec,
+    codec_from_json,
+    fit_categorical,
+    fit_numeric,
+    ordered_features,
+)
 from spark_synth.encoding.profile import GRID, NumericProfile
 
 MAX_BINS = 16
@@ -165,3 +173,15 @@ def test_rare_categories_never_come_out() -> None:
     rare = codec.encode(np.array(["rare"], dtype=object))
     substitutes = codec.decode(np.repeat(rare, 1000), np.linspace(0, 1, 1000, endpoint=False))
     assert np.mean(substitutes == "usual") == pytest.approx(0.6, abs=0.01)  # the rarer one more often
+
+
+def test_neighbouring_codes_have_like_features() -> None:
+    found = ordered_features(np.linspace(0, 1, 20))
+    near, further, far = (float(np.linalg.norm(found[4] - found[i])) for i in (5, 6, 9))
+    assert found.shape == (20, FEATURES) and near < further < far
+
+
+def test_null_has_no_place_in_the_order() -> None:
+    found = NumericCodec(nullable=True, special=[0.0], bins=[[1.0, 2.0], [2.0, 5.0]]).features()
+    assert found.shape == (4, FEATURES) and not found[0].any() and found[1:].any(axis=1).all()
+    assert NumericCodec(nullable=True).features().shape == (1, FEATURES)
