@@ -54,6 +54,17 @@ def discover(
 
 
 @app.command()
+def plan(
+    conf: Conf, approve: Approve = False, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
+) -> None:
+    """Tell the order, owner, links and estimated cost of every table, before anything starts."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    pipeline.plan(config, approve)
+
+
+@app.command()
 def train(
     conf: Conf, approve: Approve = False, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
 ) -> None:

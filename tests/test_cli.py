@@ -16,7 +16,7 @@ from spark_synth.errors import RunError, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = str(ROOT / "conf" / "local.yaml")
-COMMANDS = ["discover", "train", "generate", "evaluate", "export", "run"]
+COMMANDS = ["discover", "plan", "train", "generate", "evaluate", "export", "run"]
 
 
 class Pipeline(ModuleType):
@@ -37,6 +37,9 @@ class Pipeline(ModuleType):
     def discover(self, config: RunConfig, out: Path | None) -> Path:
         self._called(config, out)
         return Path("schema.yaml")
+
+    def plan(self, config: RunConfig, approve: bool) -> None:
+        self._called(config, approve)
 
     def train(self, config: RunConfig, approve: bool) -> str:
         self._called(config, approve)

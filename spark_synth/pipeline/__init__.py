@@ -1,5 +1,5 @@
-"""The stages of a run: discover, train, generate, evaluate, and all of them."""
+"""The stages of a run: discover, plan, train, generate, evaluate, and all of them."""
 
-from spark_synth.pipeline.stages import discover, evaluate, export, generate, run, train
+from spark_synth.pipeline.stages import discover, evaluate, export, generate, plan, run, train
 
-__all__ = ["discover", "evaluate", "export", "generate", "run", "train"]
+__all__ = ["discover", "evaluate", "export", "generate", "plan", "run", "train"]

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from rich.console import Console
 
 from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.generate import generate_database
+from spark_synth.pipeline.outlook import lookup_tables, outlook, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
-from spark_synth.pipeline.train import train_database, training_folder
+from spark_synth.pipeline.train import slots, train_database, training_folder
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
 from spark_synth.session import SQLITE_PACKAGE, build_session
@@ -100,6 +102,18 @@ def discover(config: RunConfig, out: Path | None) -> Path:
 def export(config: RunConfig, to: str, prefix: str) -> None:
     """Not in this release."""
     raise UserError("export is not available yet: the synthetic tables are Delta folders that any reader opens")
+
+
+def plan(config: RunConfig, approve: bool = False) -> None:
+    """Tell what a run would do and cost, on stdout; nothing is written."""
+    shop = Workshop(config, approve)
+    database = shop.database()
+    tasks, out = slots(shop.spark), Progress(quiet=False, console=Console(highlight=False))
+    found = outlook(config, database.schema, database.rows, tasks)
+    tell_owners(found, out)
+    for table in lookup_tables(database.schema, database.rows):
+        out.note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
+    tell_costs(found, config, tasks, out)
 
 
 def train(config: RunConfig, approve: bool = False) -> str:

@@ -17,6 +17,7 @@ from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.models.spec import GeneratorSpec
+from spark_synth.pipeline.outlook import outlook, tell_owners
 from spark_synth.pipeline.package import Package, save_package
 from spark_synth.pipeline.state import training_fingerprint, versions
 from spark_synth.progress import Progress
@@ -38,6 +39,8 @@ def train_database(
         run.log_params({**_params(config), "fingerprint": work.name})
         run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
         owners = choose_owners(database.schema, database.rows)
+        progress.stage("plan")
+        tell_owners(outlook(config, database.schema, database.rows, slots(spark)), progress)
         package, sets = _prepare(spark, config, database, owners, work, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
         jobs = _jobs(spark, config, package, sets, work)
@@ -47,6 +50,11 @@ def train_database(
             _log_table(tracker, run, job, results[job.table], package.plans[job.table])
         run.log_artifacts(package.folder, "model")
     return run.run_id, package
+
+
+def slots(spark: SparkSession) -> int:
+    """Tasks that run side by side."""
+    return spark.sparkContext.defaultParallelism
 
 
 def training_folder(config: RunConfig) -> Path:
@@ -133,8 +141,10 @@ def _jobs(
     for t, p in plans.items():
         rows, columns = sets[t].train_rows, len(p.cards)
         costs.append(Cost(t, rows, columns, network_width(rows, columns, config.model_for(t).hidden)))
-    slots = config.train.parallel_tables or max(1, min(len(costs), spark.sparkContext.defaultParallelism))
-    shares = plan_shares(costs, config.train.max_minutes, slots, config.train.max_epochs, config.model.batch_rows)
+    side_by_side = config.train.parallel_tables or max(1, min(len(costs), slots(spark)))
+    shares = plan_shares(
+        costs, config.train.max_minutes, side_by_side, config.train.max_epochs, config.model.batch_rows
+    )
     jobs = []
     for cost in sorted(costs, key=lambda c: -c.cells * shares[c.table].epochs):
         model, one, share = config.model_for(cost.table), sets[cost.table], shares[cost.table]

@@ -7,6 +7,7 @@ filled after all rows exist. Owner edges alone decide the order of generation, s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import networkx as nx
 
@@ -18,18 +19,29 @@ HUB_ROWS = 20
 HUB_CHILDREN = 3
 
 
+@dataclass(frozen=True)
+class OwnerChoice:
+    """The owner of a table, None for a root, and why: a clause that can follow the name of the table."""
+
+    key: ForeignKey | None
+    reason: str
+
+
 def choose_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, ForeignKey | None]:
-    """The owner of every table, or None for a root.
+    """The owner of every table, or None for a root; see `explain_owners`."""
+    return {t: c.key for t, c in explain_owners(schema, row_counts).items()}
+
+
+def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, OwnerChoice]:
+    """The owner of every table and why it is.
 
     A key marked `owner: true` wins; a primary key that is itself a foreign key must own (a 1:1 extension); otherwise
     the parent with the most rows that is neither a hub, a reference table nor part of a cycle.
     """
     cyclic = _cyclic_edges(schema)
-    owners: dict[str, ForeignKey | None] = {}
-    for name, table in schema.tables.items():
-        owners[name] = None if table.reference else _owner(name, table, schema, row_counts, cyclic)
-    _refuse_owner_cycle(owners)
-    return owners
+    choices = {name: _choice(name, schema, row_counts, cyclic) for name in schema.tables}
+    _refuse_owner_cycle({t: c.key for t, c in choices.items()})
+    return choices
 
 
 def generation_order(owners: Mapping[str, ForeignKey | None]) -> list[str]:
@@ -50,28 +62,49 @@ def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:
     return [fk for fk in table.foreign_keys if owner is None or fk.name != owner.name]
 
 
-def _owner(
-    name: str, table: Table, schema: Schema, rows: Mapping[str, int], cyclic: set[tuple[str, str]]
-) -> ForeignKey | None:
+def _choice(name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tuple[str, str]]) -> OwnerChoice:
+    table = schema.tables[name]
+    if table.reference:
+        return OwnerChoice(None, "reference table: its real rows are kept")
+    if not table.foreign_keys:
+        return OwnerChoice(None, "no foreign key")
     named = [fk for fk in table.foreign_keys if fk.owner]
     if len(named) > 1:
         raise UserError(
             f"table {name}: two owners named ({', '.join(fk.name for fk in named)}); keep one `owner: true`"
         )
     if named:
-        return named[0]
-    candidates = [
-        fk for fk in table.foreign_keys if fk.owner is None and fk.parent != name and (name, fk.name) not in cyclic
-    ]
-    extensions = [fk for fk in candidates if table.primary_key and set(table.primary_key) <= set(fk.columns)]
+        return OwnerChoice(named[0], "named by the user")
+    passed = {fk.name: why for fk in table.foreign_keys if (why := _unfit(name, fk, cyclic))}
+    fit = [fk for fk in table.foreign_keys if fk.name not in passed]
+    extensions = [fk for fk in fit if table.primary_key and set(table.primary_key) <= set(fk.columns)]
     if extensions:
-        return extensions[0]
-    sequences = [fk for fk in candidates if not schema.tables[fk.parent].reference and not _hub(name, fk, rows)]
-    return max(sequences, key=lambda fk: rows[fk.parent], default=None)
+        return OwnerChoice(extensions[0], "it is the primary key too, one row each")
+    passed |= {fk.name: why for fk in fit if (why := _no_sequence(name, fk, schema, rows))}
+    sequences = [fk for fk in fit if fk.name not in passed]
+    if not sequences:
+        return OwnerChoice(None, "; ".join(f"{k}: {why}" for k, why in passed.items()))
+    best = max(sequences, key=lambda fk: rows[fk.parent])
+    each = f"{rows[name] / max(1, rows[best.parent]):,.1f} rows each on average"
+    most = f", the most parents of {len(sequences)} keys" if len(sequences) > 1 else ""
+    return OwnerChoice(best, f"{rows[best.parent]:,} rows of {best.parent}{most}, {each}")
 
 
-def _hub(name: str, fk: ForeignKey, rows: Mapping[str, int]) -> bool:
-    return rows[fk.parent] < HUB_ROWS and rows[name] > HUB_CHILDREN * rows[fk.parent]
+def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | None:
+    """Why a foreign key cannot own the rows of its table, None where it can."""
+    if fk.parent == name:
+        return "refers to the table itself"
+    if fk.owner is False:
+        return "marked owner: false"
+    return "part of a cycle" if (name, fk.name) in cyclic else None
+
+
+def _no_sequence(name: str, fk: ForeignKey, schema: Schema, rows: Mapping[str, int]) -> str | None:
+    """Why the rows under a foreign key are no sequence, None where they are."""
+    if schema.tables[fk.parent].reference:
+        return f"{fk.parent} is a reference table"
+    hub = rows[fk.parent] < HUB_ROWS and rows[name] > HUB_CHILDREN * rows[fk.parent]
+    return f"{fk.parent} is a hub of {rows[fk.parent]:,} rows" if hub else None
 
 
 def _cyclic_edges(schema: Schema) -> set[tuple[str, str]]:

@@ -36,12 +36,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Share:
-    """Epochs, rows per batch, seconds before the clock stops it, and torch threads of one table."""
+    """Epochs, rows per batch, seconds before the clock stops it, torch threads of one table, and the seconds that the
+    epochs take at the nominal speed."""
 
     epochs: int
     batch_rows: int
     seconds: float
     threads: int
+    nominal: float
 
 
 def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, batch_rows: int) -> dict[str, Share]:
@@ -62,7 +64,8 @@ def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, 
             seconds = min(seconds, minutes * 60 - (total * scale - seconds) / slots)
         speed = NOMINAL_CELLS * (1 + THREAD_GAIN * (threads - 1))
         epochs = int(min(max_epochs, max(1, seconds * speed // cost.cells))) if seconds else 0
-        shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads)
+        nominal = epochs * cost.cells / speed
+        shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads, nominal)
     return shares
 
 
