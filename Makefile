@@ -29,6 +29,7 @@ lint: $(BIN)/.dev-installed ## ruff and mypy
 
 bench: $(BIN)/.dev-installed ## measure feed, generation and memory; writes bench/README.md
 	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python bench/links.py $(ARGS)
 
 clean: ## remove the environment, the demo and all caches
 	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist spark-warehouse

@@ -18,6 +18,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from spark_synth.encoding.plan import DegreePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
+TASK_ROWS = 1_000_000
 GOLDEN = 0.6180339887498949
 
 
@@ -47,18 +48,27 @@ def running_total(rows: DataFrame, column: str, total: int | None, slack: float 
     sums = rows.groupBy(block.alias("__block")).agg(F.sum(column).alias("__sum"))
     before = F.sum("__sum").over(Window.orderBy("__block").rowsBetween(Window.unboundedPreceding, -1))
     bases = sums.select("__block", F.coalesce(before, F.lit(0)).alias("__base"))
-    row = sums.agg(F.sum("__sum").alias("s")).head()
-    found = (row["s"] if row else 0) or 0
+    row = sums.agg(F.sum("__sum").alias("s"), F.count(F.lit(1)).alias("blocks")).head()
+    assert row is not None
+    found = row["s"] or 0
     near = total is None or not found or abs(total - found) <= slack * total
     scale = 1.0 if near or total is None else total / found
     inside = Window.partitionBy("__block").orderBy("__idx").rowsBetween(Window.unboundedPreceding, -1)
-    placed = rows.withColumn("__block", block).join(bases, "__block")
+    placed = spread(rows.withColumn("__block", block), "__block", row["blocks"] * SUM_BLOCK).join(bases, "__block")
     start = F.col("__base") + F.coalesce(F.sum(column).over(inside), F.lit(0))
     placed = placed.withColumn("__start", start)
     first = F.floor(F.col("__start") * scale + 0.5).cast("bigint")
     end = F.floor((F.col("__start") + F.col(column)) * scale + 0.5).cast("bigint")
     sized = placed.select("*", first.alias("first"), (end - first).alias("size"))
     return sized.drop("__block", "__base", "__start", column), math.floor(found * scale + 0.5)
+
+
+def spread(rows: DataFrame, column: str, count: int) -> DataFrame:
+    """`rows`, about `count` of them, dealt out by a column so that no task holds more than TASK_ROWS of them, about.
+
+    What the session's number of shuffle partitions gives a task grows with the rows.
+    """
+    return rows.repartition(-(-count // TASK_ROWS), column) if count > TASK_ROWS else rows
 
 
 def segments(families: DataFrame, segment_rows: int, block_rows: int) -> DataFrame:

@@ -14,10 +14,12 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
-from spark_synth.generation.degrees import GOLDEN, exact_degrees, running_total
+from spark_synth.generation.degrees import GOLDEN, exact_degrees, running_total, spread
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
 from spark_synth.generation.tables import Generation
+
+PIECE = 1024  # stubs of one target that are numbered together
 
 
 def fill_links(run: Generation, table: str) -> DataFrame:
@@ -52,8 +54,9 @@ def _matched(run: Generation, table: str, rows: DataFrame, link: LinkPlan) -> Da
         return rows
     stubs = _stubs(run, table, link, count)
     taken = _permuted(F.col("first"), count, stream(run.seed, "link", table, link.name))
-    asked = numbered.withColumn("__stub", F.when(F.col("size") == 1, taken)).drop("first", "size")
-    joined = asked.join(stubs, "__stub", "left")
+    nobody = -1 - F.col("__idx")  # a number for rows that want none, so that they do not all meet in one task
+    asked = numbered.withColumn("__stub", F.when(F.col("size") == 1, taken).otherwise(nobody)).drop("first", "size")
+    joined = spread(asked, "__stub", count).join(spread(stubs, "__stub", count), "__stub", "left")
     return _replaced(joined, rows, link)
 
 
@@ -64,8 +67,20 @@ def _stubs(run: Generation, table: str, link: LinkPlan, count: int) -> DataFrame
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     seen = run.rows(link.parent).select("__idx", *keys, F.col(f"__deg_{at}"))
     sized, _ = exact_degrees(seen, F.col(f"__deg_{at}"), target.degrees[at], count, real=link.parent in run.kept)
-    stub = F.explode(F.sequence(F.col("first"), F.col("first") + F.col("size") - 1)).alias("__stub")
-    return sized.where(F.col("size") > 0).select(stub, *[f"__p{i}" for i in range(len(keys))])
+    return _numbered(sized, [f"__p{i}" for i in range(len(keys))], count)
+
+
+def _numbered(sized: DataFrame, keys: list[str], count: int) -> DataFrame:
+    """(__stub, `keys`): each row of `sized` once for every number from `first` to `first + size - 1`; `count` in all.
+
+    Large degrees are cut into pieces that are dealt out to all tasks, so that a hub neither fills nor delays one.
+    """
+    last = F.col("first") + F.col("size") - 1
+    starts = F.explode(F.sequence(F.col("first"), last, F.lit(PIECE).cast("bigint"))).alias("__stub")
+    pieces = sized.where(F.col("size") > 0).select(starts, last.alias("__last"), *keys)
+    pieces = spread(pieces, "__stub", count)
+    inside = F.sequence(F.col("__stub"), F.least(F.col("__last"), F.col("__stub") + PIECE - 1))
+    return pieces.select(F.explode(inside).alias("__stub"), *keys)
 
 
 def _inside(run: Generation, rows: DataFrame, link: LinkPlan) -> DataFrame:

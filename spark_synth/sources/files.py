@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from spark_synth.errors import UserError
-from spark_synth.sources.spark_util import col, exists
+from spark_synth.sources.spark_util import col, exists, quote
 
 # A line with more or fewer fields than the header leaves its text here; the name is one no table will have.
 _RAGGED = "__spark_synth_ragged_line__"
@@ -63,7 +66,27 @@ def _read_csv(spark: SparkSession, path: str) -> RawTable:
 
 
 def _read_parquet(spark: SparkSession, path: str) -> RawTable:
-    return RawTable(spark.read.parquet(path), path)
+    try:
+        return RawTable(spark.read.parquet(path), path)
+    except Py4JJavaError as error:
+        if "TIMESTAMP(NANOS" not in str(error.java_exception):
+            raise
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    frame = spark.read.parquet(path)
+    return RawTable(frame.withColumns(_from_nanoseconds(spark, frame)), path)
+
+
+def _from_nanoseconds(spark: SparkSession, frame: DataFrame) -> dict[str, Column]:
+    """The columns that Parquet calls TIMESTAMP(NANOS), as pandas writes them; Spark reads them as longs."""
+    jvm: Any = spark._jvm
+    reader, path = jvm.org.apache.parquet.hadoop.ParquetFileReader, jvm.org.apache.hadoop.fs.Path
+    conf = spark._jsc.hadoopConfiguration()
+    footer = reader.readFooter(conf, path(frame.inputFiles()[0])).getFileMetaData().getSchema().toString()
+    found = re.findall(r"int64 (.+?) \(TIMESTAMP\(NANOS,(true|false)\)\)", footer)
+    types = {"true": "timestamp", "false": "timestamp_ntz"}  # whether the values are instants
+    # `/` would make doubles, which have too few digits for nanoseconds
+    micros = {c: F.expr(f"({quote(c)} - pmod({quote(c)}, 1000)) div 1000") for c, _ in found}
+    return {c: F.timestamp_micros(micros[c]).cast(types[instant]) for c, instant in found}
 
 
 def _read_delta(spark: SparkSession, path: str) -> RawTable:

@@ -20,7 +20,7 @@ from spark_synth.models.spec import GeneratorSpec
 AXES = 8
 OVERSAMPLED = 8  # further directions carried along, for the accuracy of the axes
 ROUNDS = 4  # of the subspace iteration
-PRIOR_ROWS = 3.0  # rows at the centre that every code is averaged with
+PRIOR_ROWS = 1.0  # rows at the centre that every code is averaged with
 SCALE = 2.0  # of the features; a spread of 1 was learnt too slowly
 ALONE = 0.5  # variance that the codes of one sub-column reach by themselves; axes with more are what several share
 MAX_CELLS = 10_000_000  # rows x sub-columns looked at

@@ -94,3 +94,11 @@ def test_a_self_reference_has_no_cycle(filled: list[tuple[int, str, str | None, 
     boss = {r[0]: r[3] for r in filled}
     assert all(b is None or (b in boss and b < i) for i, b in boss.items())
     assert sum(b is None for b in boss.values()) == ROWS // 10  # row 0 has none anyway
+
+
+def test_many_tasks_and_pieces_of_hubs_give_the_same_links(
+    run: Generation, filled: list[tuple[int, str, str | None, int | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spark_synth.generation.degrees.TASK_ROWS", 100)
+    monkeypatch.setattr("spark_synth.generation.links.PIECE", 3)
+    assert sorted(tuple(r) for r in fill_links(run, "rows").collect()) == sorted(filled)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -216,6 +217,20 @@ def test_kind_that_the_source_type_denies(spark: SparkSession, tmp_path: Path, o
         open_files(_one(a="numeric"))
     with pytest.raises(UserError, match=r"t\.b has type array<int>"):
         open_files(_one(b="text"))
+
+
+def test_nanoseconds_of_pandas_are_timestamps(spark: SparkSession, tmp_path: Path, open_files: Open) -> None:
+    times = pd.DatetimeIndex([pd.Timestamp(1577836800123456789), pd.NaT, pd.Timestamp(-1)])
+    frame = pd.DataFrame({"id": [1, 2, 3], "a b": times, "z": times.tz_localize("Asia/Tokyo")})
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    database = open_files(_one(**{"a b": "datetime", "z": "datetime"}))
+    assert _types(database, "t") == {"id": "bigint", "a b": "timestamp_ntz", "z": "timestamp"}
+    rows = database.tables["t"].selectExpr("cast(`a b` as string)", "cast(z as string)").collect()
+    assert [tuple(r) for r in rows] == [
+        ("2020-01-01 00:00:00.123456", "2019-12-31 15:00:00.123456"),
+        (None, None),
+        ("1969-12-31 23:59:59.999999", "1969-12-31 14:59:59.999999"),
+    ]
 
 
 def test_missing_source(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,0 +1,326 @@
+"""A zoo of schema shapes: small databases, each with one thing (or two together) that real schemas do."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spark_synth.schema.model import Column, Kind, Schema
+
+Tables = dict[str, pd.DataFrame]
+Shape = tuple[Schema, Tables]
+MANY = 600  # rows of a parent table
+
+
+@dataclass(frozen=True)
+class Rng:
+    """Draws of one shape; the same each time."""
+
+    rng: np.random.Generator
+
+    def values(self, n: int) -> pd.DataFrame:
+        """Two numbers that go together, and a category."""
+        a = self.rng.normal(50, 10, n).round(1)
+        return pd.DataFrame(
+            {"a": a, "b": (2 * a + self.rng.normal(0, 5, n)).round(1), "kind": self.rng.choice(list("xyz"), n)}
+        )
+
+    def parent(self, n: int, first: int = 1, key: str = "id") -> pd.DataFrame:
+        """Integer keys and values."""
+        return pd.concat([pd.DataFrame({key: np.arange(first, first + n)}), self.values(n)], axis=1)
+
+    def owners(self, keys: pd.Series, mean: float) -> np.ndarray:
+        """Each key a geometric number of times, some not at all."""
+        return np.repeat(keys.to_numpy(), self.rng.geometric(1 / (mean + 1), len(keys)) - 1)
+
+    def child(self, parent: pd.DataFrame, fk: str, mean: float, key: str = "id", of: str = "id") -> pd.DataFrame:
+        """A child table with an integer key of its own."""
+        owners = self.owners(parent[of], mean)
+        made = self.parent(len(owners), 1000, key)
+        made.insert(1, fk, owners)
+        return made
+
+    def pick(self, keys: pd.Series, n: int, null: float = 0.0) -> pd.Series:
+        """Keys chosen unevenly, some NULL."""
+        weights = self.rng.gamma(1.0, 1.0, len(keys))
+        found = pd.Series(self.rng.choice(keys.to_numpy(), n, p=weights / weights.sum()))
+        return found if not null else found.where(self.rng.random(n) >= null).astype("Int64")
+
+
+VALUES = {"a": "numeric", "b": "numeric", "kind": "categorical"}
+
+
+def _tables(schema: Schema, **keys: str | list[str]) -> Schema:
+    for name, key in keys.items():
+        schema.add_table(name, key, VALUES)
+    return schema
+
+
+def single(d: Rng) -> Shape:
+    return Schema().add_table("t", None, VALUES), {"t": d.values(MANY)}
+
+
+def text_keys(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    p["id"] = [f"AB-{i:05d}" for i in p["id"]]
+    c = d.child(p, "pid", 3)
+    c["id"] = [str(uuid.UUID(int=int(i) * 7919 + 2**100, version=4)) for i in c["id"]]
+    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
+
+
+def chain(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    c = d.child(p, "pid", 2)
+    g = d.child(c, "cid", 2)
+    h = d.child(g, "gid", 1)
+    schema = _tables(Schema(), p="id", c="id", g="id", h="id").add_foreign_key("c.pid", "p.id")
+    return schema.add_foreign_key("g.cid", "c.id").add_foreign_key("h.gid", "g.id"), {"p": p, "c": c, "g": g, "h": h}
+
+
+def two_children(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    schema = _tables(Schema(), p="id", c="id", e="id").add_foreign_key("c.pid", "p.id").add_foreign_key("e.pid", "p.id")
+    return schema, {"p": p, "c": d.child(p, "pid", 2), "e": d.child(p, "pid", 0.3)}
+
+
+def extension(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    return _tables(Schema(), p="id", x="id").add_foreign_key("x.id", "p.id"), {"p": p, "x": d.parent(MANY)}
+
+
+def part_extension(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    x = d.parent(MANY)[d.rng.random(MANY) < 0.4].reset_index(drop=True)
+    c = d.child(x, "xid", 2)
+    schema = _tables(Schema(), p="id", x="id", c="id").add_foreign_key("x.id", "p.id")
+    return schema.add_foreign_key("c.xid", "x.id"), {"p": p, "x": x, "c": c}
+
+
+def two_keys_to_one_parent(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    t = d.child(p, "source", 3)
+    t["target"] = d.pick(p["id"], len(t))
+    schema = _tables(Schema(), p="id", t="id").add_foreign_key("t.source", "p.id").add_foreign_key("t.target", "p.id")
+    return schema, {"p": p, "t": t}
+
+
+def three_keys_to_one_parent(d: Rng) -> Shape:
+    schema, tables = two_keys_to_one_parent(d)
+    tables["t"]["broker"] = d.pick(tables["p"]["id"], len(tables["t"]), null=0.5)
+    return schema.add_foreign_key("t.broker", "p.id"), tables
+
+
+def null_owner(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    c = d.child(p, "pid", 3)
+    c["pid"] = c["pid"].where(d.rng.random(len(c)) > 0.2).astype("Int64")
+    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
+
+
+def null_link(d: Rng) -> Shape:
+    schema, tables = two_keys_to_one_parent(d)
+    t = tables["t"]
+    t["target"] = t["target"].where(t["kind"] != "x").astype("Int64")  # NULL in the right rows
+    return schema, tables
+
+
+def self_reference(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    boss = np.array([d.rng.integers(0, max(1, i)) for i in range(MANY)])
+    p["boss"] = pd.Series(p["id"].to_numpy()[boss]).where(np.arange(MANY) > 5).astype("Int64")
+    return _tables(Schema(), p="id").add_foreign_key("p.boss", "p.id"), {"p": p}
+
+
+def self_reference_with_owner(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    c = d.child(p, "pid", 3)
+    before = np.array([d.rng.integers(0, max(1, i)) for i in range(len(c))])
+    c["reply"] = pd.Series(c["id"].to_numpy()[before]).where(d.rng.random(len(c)) < 0.6).astype("Int64")
+    schema = _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
+    return schema.add_foreign_key("c.reply", "c.id"), {"p": p, "c": c}
+
+
+def composite_parent(d: Rng) -> Shape:
+    p = d.values(MANY)
+    p.insert(0, "region", np.arange(MANY) % 20 + 1)
+    p.insert(1, "number", np.arange(MANY) // 20 + 1)
+    at = np.repeat(np.arange(MANY), d.rng.geometric(0.3, MANY) - 1)
+    c = d.parent(len(at))
+    c["region"], c["number"] = p["region"].to_numpy()[at], p["number"].to_numpy()[at]
+    schema = _tables(Schema(), p=["region", "number"], c="id")
+    return schema.add_foreign_key("c.(region,number)", "p.(region,number)"), {"p": p, "c": c}
+
+
+def order_lines(d: Rng) -> Shape:
+    p, s = d.parent(MANY), d.parent(80)
+    c = d.child(p, "pid", 3).drop(columns="id")
+    c.insert(1, "line", c.groupby("pid").cumcount() + 1)
+    c["sku"] = d.pick(s["id"], len(c))
+    schema = _tables(Schema(), p="id", s="id", c=["pid", "line"]).add_foreign_key("c.pid", "p.id")
+    return schema.add_foreign_key("c.sku", "s.id"), {"p": p, "s": s, "c": c}
+
+
+def under_order_lines(d: Rng) -> Shape:
+    schema, tables = order_lines(d)
+    c = tables["c"]
+    at = np.repeat(np.arange(len(c)), d.rng.geometric(0.5, len(c)) - 1)
+    e = d.parent(len(at))
+    e["pid"], e["line"] = c["pid"].to_numpy()[at], c["line"].to_numpy()[at]
+    _tables(schema, e="id").add_foreign_key("e.(pid,line)", "c.(pid,line)")
+    return schema, {**tables, "e": e}
+
+
+def _pairs(d: Rng, left: pd.Series, right: pd.Series, n: int) -> pd.DataFrame:
+    made = pd.DataFrame({"l": d.pick(left, n), "r": d.pick(right, n)}).drop_duplicates(ignore_index=True)
+    return pd.concat([made, d.values(len(made))], axis=1)
+
+
+def many_to_many(d: Rng) -> Shape:
+    p, q = d.parent(300), d.parent(200)
+    schema = (
+        _tables(Schema(), p="id", q="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "q.id")
+    )
+    return schema, {"p": p, "q": q, "j": _pairs(d, p["id"], q["id"], 1500)}
+
+
+def many_to_many_with_key(d: Rng) -> Shape:
+    schema, tables = many_to_many(d)
+    tables["j"].insert(0, "id", np.arange(len(tables["j"])))
+    schema.tables["j"].columns["id"] = Column(kind=Kind.KEY)
+    schema.tables["j"].primary_key = ("id",)
+    return schema.add_table("k", "id", VALUES).add_foreign_key("k.j", "j.id"), {
+        **tables,
+        "k": d.child(tables["j"], "j", 1),
+    }
+
+
+def many_to_many_itself(d: Rng) -> Shape:
+    p = d.parent(400)
+    j = _pairs(d, p["id"], p["id"], 1500)
+    schema = _tables(Schema(), p="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "p.id")
+    return schema, {"p": p, "j": j}
+
+
+def bare_join(d: Rng) -> Shape:
+    schema, tables = many_to_many(d)
+    tables["j"] = tables["j"][["l", "r"]]
+    schema.tables["j"].columns = {c: v for c, v in schema.tables["j"].columns.items() if c in ("l", "r")}
+    return schema, tables
+
+
+def three_ways(d: Rng) -> Shape:
+    p, q, s = d.parent(300), d.parent(200), d.parent(100)
+    j = _pairs(d, p["id"], q["id"], 1500)
+    j["s"] = d.pick(s["id"], len(j))
+    schema = _tables(Schema(), p="id", q="id", s="id", j=["l", "r", "s"])
+    for column, parent in (("l", "p"), ("r", "q"), ("s", "s")):
+        schema.add_foreign_key(f"j.{column}", f"{parent}.id")
+    return schema, {"p": p, "q": q, "s": s, "j": j}
+
+
+def unique_column(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    p["code"] = [f"C{i * 37 % 9973:04d}" for i in p["id"]]
+    c = d.child(p, "code", 3, of="code")
+    schema = _tables(Schema(), p="id", c="id")
+    schema.tables["p"].columns["code"] = Column(kind=Kind.KEY)
+    return schema.add_foreign_key("c.code", "p.code"), {"p": p, "c": c}
+
+
+def cycle_of_two(d: Rng) -> Shape:
+    p, q = d.parent(MANY), d.parent(200)
+    p["q"], q["p"] = d.pick(q["id"], MANY), d.pick(p["id"], 200, null=0.3)
+    schema = _tables(Schema(), p="id", q="id").add_foreign_key("p.q", "q.id").add_foreign_key("q.p", "p.id")
+    return schema, {"p": p, "q": q}
+
+
+def cycle_of_three(d: Rng) -> Shape:
+    p, q, s = d.parent(300), d.parent(200), d.parent(400)
+    p["q"], q["s"], s["p"] = d.pick(q["id"], 300), d.pick(s["id"], 200), d.pick(p["id"], 400, null=0.5)
+    schema = _tables(Schema(), p="id", q="id", s="id", c="id").add_foreign_key("p.q", "q.id")
+    schema.add_foreign_key("q.s", "s.id").add_foreign_key("s.p", "p.id").add_foreign_key("c.pid", "p.id")
+    return schema, {"p": p, "q": q, "s": s, "c": d.child(p, "pid", 2)}
+
+
+def apart(d: Rng) -> Shape:
+    schema, tables = two_children(d)
+    p = d.parent(MANY)
+    _tables(schema, u="id", v="id", alone="id").add_foreign_key("v.uid", "u.id")
+    return schema, {**tables, "u": p, "v": d.child(p, "uid", 1), "alone": d.parent(50)}
+
+
+def references(d: Rng) -> Shape:
+    schema, tables = two_children(d)
+    ref = pd.DataFrame({"code": [f"R{i}" for i in range(12)], "title": [f"title {i}" for i in range(12)]})
+    schema.add_table("ref", "code", {"title": "text"}, reference=True)
+    for t in ("p", "c"):
+        tables[t]["ref"] = d.pick(ref["code"], len(tables[t]))
+        schema.add_foreign_key(f"{t}.ref", "ref.code")
+    return schema, {**tables, "ref": ref}
+
+
+def hub(d: Rng) -> Shape:
+    h, p = d.parent(5), d.parent(MANY)
+    p["hub"] = d.pick(h["id"], MANY)
+    schema = _tables(Schema(), h="id", p="id", c="id").add_foreign_key("p.hub", "h.id").add_foreign_key("c.pid", "p.id")
+    return schema, {"h": h, "p": p, "c": d.child(p, "pid", 2)}
+
+
+def long_family(d: Rng) -> Shape:
+    p = d.parent(60)
+    owners = np.concatenate([np.repeat(p["id"].to_numpy()[1:], 8), np.repeat(p["id"].to_numpy()[:1], 4000)])
+    c = d.parent(len(owners))
+    c["pid"] = owners
+    days = pd.to_timedelta(c.groupby("pid").cumcount() // 3, unit="D")
+    c["day"] = (pd.Timestamp("2020-01-01") + days).astype("datetime64[us]")
+    schema = _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
+    schema.tables["c"].columns["day"] = Column(kind=Kind.DATETIME)
+    return schema, {"p": p, "c": c}
+
+
+def orphans_to_null(d: Rng) -> Shape:
+    schema, tables = two_keys_to_one_parent(d)
+    tables["t"].loc[d.rng.random(len(tables["t"])) < 0.1, "target"] = 999_999
+    return schema, tables
+
+
+def orphans_dropped(d: Rng) -> Shape:
+    p = d.parent(MANY)
+    c = d.child(p, "pid", 3)
+    c.loc[d.rng.random(len(c)) < 0.1, "pid"] = 999_999
+    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id", orphans="drop"), {"p": p, "c": c}
+
+
+def everything(d: Rng) -> Shape:
+    """An order system: references, composite keys, a join table, a cycle, a self reference and an extension."""
+    schema, tables = order_lines(d)
+    p, q = tables["p"], d.parent(200)
+    boss = np.array([d.rng.integers(0, max(1, i)) for i in range(200)])
+    q["boss"] = pd.Series(q["id"].to_numpy()[boss]).where(np.arange(200) > 3).astype("Int64")
+    q["favourite"], p["seller"] = d.pick(p["id"], 200, null=0.4), d.pick(q["id"], len(p))
+    _tables(schema, q="id", x="id", j=["l", "r"]).add_foreign_key("q.boss", "q.id")
+    schema.add_foreign_key("q.favourite", "p.id").add_foreign_key("p.seller", "q.id").add_foreign_key("x.id", "q.id")
+    schema.add_foreign_key("j.l", "q.id").add_foreign_key("j.r", "s.id")
+    j = _pairs(d, q["id"], tables["s"]["id"], 900)
+    return schema, {**tables, "q": q, "x": d.parent(200), "j": j}
+
+
+SHAPES: dict[str, Callable[[Rng], Shape]] = {
+    f.__name__: f
+    for f in (
+        single, text_keys, chain, two_children, extension, part_extension, two_keys_to_one_parent,
+        three_keys_to_one_parent, null_owner, null_link, self_reference, self_reference_with_owner, composite_parent,
+        order_lines, under_order_lines, many_to_many, many_to_many_with_key, many_to_many_itself, bare_join, three_ways,
+        unique_column, cycle_of_two, cycle_of_three, apart, references, hub, long_family, orphans_to_null,
+        orphans_dropped, everything,
+    )
+}  # fmt: skip
+
+
+def make(name: str) -> Shape:
+    """The schema and tables of a shape."""
+    return SHAPES[name](Rng(np.random.default_rng(7)))
