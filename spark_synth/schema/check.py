@@ -121,6 +121,12 @@ def _check_foreign_key(schema: Schema, name: str, fk: ForeignKey) -> None:
                     f"foreign key {fk.name} of table {name!r} uses unknown column {table_name}.{column}"
                     f"{suggestion(column, table.columns)}: correct the key or declare the column"
                 )
+    if fk.columns != fk.parent_columns and set(fk.columns) == set(fk.parent_columns):
+        ours, theirs = ", ".join(fk.columns), ", ".join(fk.parent_columns)
+        raise UserError(
+            f"foreign key {fk.name} of table {name!r} lists ({ours}) against ({theirs}) of {fk.parent}: "
+            "name the columns of both sides in the same order"
+        )
     for ours, theirs in zip(fk.columns, fk.parent_columns, strict=True):
         check_same_type(name, ours, child.columns[ours].type, fk, theirs, parent.columns[theirs].type)
 

@@ -79,3 +79,10 @@ def test_each_contradiction_is_one_clear_line(spoil: Callable[[Schema], None], m
     with pytest.raises(UserError) as error:
         check_schema(schema)
     assert message in str(error.value)
+
+
+def test_a_composite_key_in_another_order_is_refused() -> None:
+    schema = Schema().add_table("a", ["x", "y"]).add_table("b", "id").add_foreign_key("b.(y,x)", "a.(x,y)")
+    with pytest.raises(UserError, match=r"lists \(y, x\) against \(x, y\) of a: .* in the same order"):
+        check_schema(schema)
+    check_schema(Schema().add_table("a", ["x", "y"]).add_table("b", "id").add_foreign_key("b.(y,x)", "a.(y,x)"))
