@@ -38,7 +38,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        took = _duration(time.monotonic() - self._began)
+        took = duration(time.monotonic() - self._began)
         self._progress.close_bars()
         self._progress.note(f"{self._name}: {'done in' if kind is None else 'stopped after'} {took}")
 
@@ -59,7 +59,7 @@ class Progress:
         """Print the header of a stage with the time since the start; use as `with progress.stage("train"):`."""
         with self._lock:
             self.close_bars()
-            elapsed = _duration(time.monotonic() - self._began)
+            elapsed = duration(time.monotonic() - self._began)
             self._console.print(f"[bold]{escape(name)}[/bold] [dim](+{elapsed})[/dim]")
         return Stage(self, name)
 
@@ -145,10 +145,10 @@ class Progress:
 
 def _speed(rows_per_second: float | None, seconds_left: float | None) -> list[str]:
     parts = [f"{rows_per_second:,.0f} rows/s"] if rows_per_second is not None else []
-    return parts + ([f"{_duration(seconds_left)} left"] if seconds_left is not None else [])
+    return parts + ([f"{duration(seconds_left)} left"] if seconds_left is not None else [])
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """`7.2 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -18,7 +18,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from spark_synth.encoding.plan import DegreePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
-TASK_ROWS = 1_000_000
+TASK_ROWS = 1_000_000  # rows that one task of a shuffle holds, about
 GOLDEN = 0.6180339887498949
 
 

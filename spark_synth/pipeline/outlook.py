@@ -6,82 +6,100 @@ Sub-columns are known only once the columns are fitted; the figures here are est
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pyspark.sql import SparkSession
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.fit import MAX_SUMMARIES
-from spark_synth.progress import Progress
-from spark_synth.schema.graph import OwnerChoice, explain_owners, generation_order, links, owned_children
+from spark_synth.progress import Progress, duration
+from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned_children
 from spark_synth.schema.model import ForeignKey, Kind, Schema
-from spark_synth.training.schedule import Cost, network_width, plan_shares
+from spark_synth.training.fit import HOLDOUT_ROWS, SEEN_ROWS
+from spark_synth.training.schedule import Cost, Share, head_width, network_width, plan_shares
 
 WORKER_BYTES = 0.9e9  # a Python worker with torch and Spark's Arrow batches
 STATE_BYTES = 16  # a weight, its gradient and the two moments of its optimiser
+CELL_BYTES = 80  # a drawn sub-column of a row: its code, its value, and copies on the way to Spark
 CODES = 16  # codes of a sub-column, on average
-SEEN_ROWS = 100_000  # training and held-out rows that a training task holds
 BLOCK_ROWS = 32_768  # rows drawn together, about
-GENERATED_CELLS = 30e6  # cells (rows x sub-columns x hidden units) that one modest CPU core draws per second
-PER_ROW = 12  # sub-columns' worth of work that every row costs besides
+GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
 LOOKUP_ROWS = 100  # a table with no foreign key and so few rows may be a look-up table
 
 
 @dataclass(frozen=True)
 class TableOutlook:
-    """One table of the plan. Times in seconds of one core, memory in bytes of one task."""
+    """One table of the plan. Times in seconds of one core, memory in bytes of one task; kept tables cost nothing."""
 
     table: str
     rows: int
     columns: int
-    sub_columns: int
-    owner: str
-    links: tuple[str, ...]
-    train_seconds: float
-    train_bytes: float
-    generate_seconds: float
-    generate_bytes: float
+    sub_columns: int = 0
+    train_seconds: float = 0.0
+    train_bytes: float = 0.0
+    generate_seconds: float = 0.0
+    generate_bytes: float = 0.0
 
 
-def outlook(config: RunConfig, schema: Schema, rows: Mapping[str, int], slots: int) -> list[TableOutlook]:
-    """The tables in the order of generation. slots: tasks that run side by side."""
-    choices = explain_owners(schema, rows)
-    owners = {t: c.key for t, c in choices.items()}
-    columns = {t: 0 if schema.table(t).reference else _sub_columns(schema, t, owners) for t in owners}
-    costs = {}
-    for t, n in columns.items():
-        trained = round(rows[t] * (1 - config.train.holdout)) if n else 0
-        costs[t] = Cost(t, trained, n, network_width(trained, max(1, n), config.model_for(t).hidden))
-    trained_costs = [c for c in costs.values() if c.columns]
-    slots = config.train.parallel_tables or max(1, min(len(trained_costs), slots))
-    plan = plan_shares(trained_costs, config.train.max_minutes, slots, config.train.max_epochs, config.model.batch_rows)
+def slots(spark: SparkSession) -> int:
+    """Tasks that run side by side."""
+    return spark.sparkContext.defaultParallelism
+
+
+def plan_training(
+    config: RunConfig, sizes: Mapping[str, tuple[int, int]], tasks: int
+) -> tuple[dict[str, Cost], dict[str, Share]]:
+    """Cost and share of every table, from its training rows and sub-columns. tasks: how many run side by side."""
+    costs = {
+        t: Cost(t, rows, columns, network_width(rows, columns, config.model_for(t).hidden))
+        for t, (rows, columns) in sizes.items()
+    }
+    side_by_side = config.train.parallel_tables or max(1, min(len(costs), tasks))
+    limits = config.train
+    shares = plan_shares(
+        list(costs.values()), limits.max_minutes, side_by_side, limits.max_epochs, config.model.batch_rows
+    )
+    return costs, shares
+
+
+def outlook(
+    config: RunConfig, schema: Schema, rows: Mapping[str, int], owners: Mapping[str, ForeignKey | None], tasks: int
+) -> list[TableOutlook]:
+    """The tables in the order of generation. tasks: how many run side by side."""
+    trained = 1 - config.train.holdout
+    sizes = {
+        t: (round(rows[t] * trained), _sub_columns(schema, t, owners)) for t in owners if not schema.table(t).reference
+    }
+    costs, shares = plan_training(config, sizes, tasks)
     found = []
     for t in generation_order(owners):
-        cost, made = costs[t], rows[t] * config.generate.ratio if columns[t] else 0.0
-        head = min(config.model_for(t).head, cost.hidden // 4)
-        weights = cost.columns * (cost.hidden * head + CODES * (cost.hidden + 2 * head)) + 8 * cost.hidden**2
-        batch = plan[t].batch_rows * cost.columns * (2 * cost.hidden + 3 * head) * 4 if t in plan else 0
-        drawn = made * (cost.columns + PER_ROW) * cost.hidden / GENERATED_CELLS
-        found.append(
-            TableOutlook(
-                t,
-                rows[t],
-                len(schema.table(t).columns),
-                cost.columns,
-                _owner_line(choices[t]),
-                tuple(_link_line(fk, t, schema) for fk in links(schema.table(t), owners[t])),
-                plan[t].nominal if t in plan else 0.0,
-                WORKER_BYTES + STATE_BYTES * weights + batch + 8.0 * min(SEEN_ROWS, rows[t]) * cost.columns,
-                drawn if columns[t] else 0.0,
-                WORKER_BYTES + 4 * weights + min(BLOCK_ROWS, made) * (16 * cost.columns + 64 * cost.columns),
-            )
-        )
+        one = TableOutlook(t, rows[t], len(schema.table(t).columns))
+        found.append(_costed(one, costs[t], shares[t], config) if t in costs else one)
     return found
 
 
-def tell_owners(found: list[TableOutlook], progress: Progress) -> None:
-    """One line per table: what it hangs on, why, and its links."""
-    for one in found:
-        linked = f"; links: {', '.join(one.links)}" if one.links else ""
-        progress.note(f"{one.table}: {one.owner}{linked}")
+def _costed(one: TableOutlook, cost: Cost, share: Share, config: RunConfig) -> TableOutlook:
+    columns, hidden, made = cost.columns, cost.hidden, round(one.rows * config.generate.ratio)
+    head = head_width(hidden, config.model_for(one.table).head)
+    weights = columns * (hidden * head + CODES * (hidden + 2 * head)) + 8 * hidden**2
+    batch = share.batch_rows * columns * (2 * hidden + 3 * head) * 4
+    seen = 8 * min(SEEN_ROWS + HOLDOUT_ROWS, one.rows) * columns
+    return replace(
+        one,
+        sub_columns=columns,
+        train_seconds=share.nominal,
+        train_bytes=WORKER_BYTES + STATE_BYTES * weights + batch + seen,
+        generate_seconds=replace(cost, rows=made).cells / GENERATED_CELLS,
+        generate_bytes=WORKER_BYTES + 4 * weights + CELL_BYTES * min(BLOCK_ROWS, made) * columns,
+    )
+
+
+def tell_owners(schema: Schema, choices: Mapping[str, OwnerChoice], progress: Progress) -> None:
+    """One line per table, in the order of generation: what it hangs on, why, and its links."""
+    for t in generation_order({t: c.key for t, c in choices.items()}):
+        found = [_link_line(fk, t, schema) for fk in links(schema.table(t), choices[t].key)]
+        linked = f"; links: {', '.join(found)}" if found else ""
+        progress.note(f"{t}: {_owner_line(choices[t])}{linked}")
 
 
 def tell_costs(found: list[TableOutlook], config: RunConfig, slots: int, progress: Progress) -> None:
@@ -104,7 +122,7 @@ def tell_costs(found: list[TableOutlook], config: RunConfig, slots: int, progres
     total, sub = sum(x.rows for x in found), sum(x.sub_columns for x in found)
     progress.note(
         f"{len(found)} tables, {total:,} rows, about {sub:,} sub-columns; on {slots} cores about "
-        f"{_time(training)} of training at most and {_time(drawing)} of drawing rows, besides reading and writing"
+        f"{duration(training)} of training at most and {duration(drawing)} of drawing rows, besides reading and writing"
     )
 
 
@@ -139,15 +157,11 @@ def _sub_columns(schema: Schema, table: str, owners: Mapping[str, ForeignKey | N
     kinds = [spec.columns[c].kind for c in spec.value_columns()]
     own = sum(2 if k is Kind.DATETIME else 1 for k in kinds) + (2 if owners[table] and Kind.DATETIME in kinds else 0)
     own += len(links(spec, owners[table])) + len(schema.children(table))
-    carried = sum(
-        min(MAX_SUMMARIES, sum(_summaries(schema.table(child).columns[c].kind) for c in _values(schema, child)))
-        for child, _ in owned_children(table, owners)
-    )
+    carried = 0
+    for child, _ in owned_children(table, owners):
+        spec = schema.table(child)
+        carried += min(MAX_SUMMARIES, sum(_summaries(spec.columns[c].kind) for c in spec.value_columns()))
     return max(1, own + carried)
-
-
-def _values(schema: Schema, table: str) -> list[str]:
-    return schema.table(table).value_columns()
 
 
 def _summaries(kind: Kind) -> int:
@@ -155,14 +169,4 @@ def _summaries(kind: Kind) -> int:
 
 
 def _cost(seconds: float, size: float) -> tuple[str, str]:
-    return _time(seconds), f"{size / 2**30:.1f} GiB"
-
-
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    return duration(seconds), f"{size / 2**30:.1f} GiB"

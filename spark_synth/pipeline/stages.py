@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,17 +18,19 @@ from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.generate import generate_database
-from spark_synth.pipeline.outlook import lookup_tables, outlook, tell_costs, tell_owners
+from spark_synth.pipeline.outlook import lookup_tables, outlook, slots, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
-from spark_synth.pipeline.train import slots, train_database, training_folder
+from spark_synth.pipeline.train import train_database, training_folder
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
+from spark_synth.schema.graph import explain_owners
 from spark_synth.session import SQLITE_PACKAGE, build_session
 from spark_synth.sources import Database, open_database
 from spark_synth.tracking import Tracker
 
 CONF = {"spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "4096"}
+PLAN_WIDTH = 120  # characters of a plan that goes into a file or a pipe
 
 
 @dataclass
@@ -108,12 +111,14 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     """Tell what a run would do and cost, on stdout; nothing is written."""
     shop = Workshop(config, approve)
     database = shop.database()
-    tasks, out = slots(shop.spark), Progress(quiet=False, console=Console(highlight=False))
-    found = outlook(config, database.schema, database.rows, tasks)
-    tell_owners(found, out)
-    for table in lookup_tables(database.schema, database.rows):
+    schema, rows, tasks = database.schema, database.rows, slots(shop.spark)
+    width = None if sys.stdout.isatty() else PLAN_WIDTH
+    out = Progress(quiet=False, console=Console(highlight=False, width=width))
+    choices = explain_owners(schema, rows)
+    tell_owners(schema, choices, out)
+    for table in lookup_tables(schema, rows):
         out.note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
-    tell_costs(found, config, tasks, out)
+    tell_costs(outlook(config, schema, rows, {t: c.key for t, c in choices.items()}, tasks), config, tasks, out)
 
 
 def train(config: RunConfig, approve: bool = False) -> str:

@@ -17,17 +17,17 @@ from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.models.spec import GeneratorSpec
-from spark_synth.pipeline.outlook import outlook, tell_owners
+from spark_synth.pipeline.outlook import plan_training, slots, tell_owners
 from spark_synth.pipeline.package import Package, save_package
 from spark_synth.pipeline.state import training_fingerprint, versions
 from spark_synth.progress import Progress
-from spark_synth.schema.graph import choose_owners, owned_children
+from spark_synth.schema.graph import explain_owners, owned_children
 from spark_synth.schema.model import ForeignKey, Schema
 from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
 from spark_synth.training.fit import FitJob, FitResult
 from spark_synth.training.place import train_tables
-from spark_synth.training.schedule import Cost, network_width, plan_shares
+from spark_synth.training.schedule import head_width
 
 
 def train_database(
@@ -38,9 +38,10 @@ def train_database(
     with tracker.run(f"train-{Path(config.source.path).name}", {"stage": "train", "fingerprint": work.name}) as run:
         run.log_params({**_params(config), "fingerprint": work.name})
         run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
-        owners = choose_owners(database.schema, database.rows)
+        choices = explain_owners(database.schema, database.rows)
+        owners = {t: c.key for t, c in choices.items()}
         progress.stage("plan")
-        tell_owners(outlook(config, database.schema, database.rows, slots(spark)), progress)
+        tell_owners(database.schema, choices, progress)
         package, sets = _prepare(spark, config, database, owners, work, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
         jobs = _jobs(spark, config, package, sets, work)
@@ -50,11 +51,6 @@ def train_database(
             _log_table(tracker, run, job, results[job.table], package.plans[job.table])
         run.log_artifacts(package.folder, "model")
     return run.run_id, package
-
-
-def slots(spark: SparkSession) -> int:
-    """Tasks that run side by side."""
-    return spark.sparkContext.defaultParallelism
 
 
 def training_folder(config: RunConfig) -> Path:
@@ -137,18 +133,12 @@ def _jobs(
 ) -> list[FitJob]:
     """One job per generated table, most expensive first."""
     plans = {t: p for t, p in package.plans.items() if t in sets}
-    costs = []
-    for t, p in plans.items():
-        rows, columns = sets[t].train_rows, len(p.cards)
-        costs.append(Cost(t, rows, columns, network_width(rows, columns, config.model_for(t).hidden)))
-    side_by_side = config.train.parallel_tables or max(1, min(len(costs), slots(spark)))
-    shares = plan_shares(
-        costs, config.train.max_minutes, side_by_side, config.train.max_epochs, config.model.batch_rows
-    )
+    sizes = {t: (sets[t].train_rows, len(p.cards)) for t, p in plans.items()}
+    costs, shares = plan_training(config, sizes, slots(spark))
     jobs = []
-    for cost in sorted(costs, key=lambda c: -c.cells * shares[c.table].epochs):
+    for cost in sorted(costs.values(), key=lambda c: -c.cells * shares[c.table].epochs):
         model, one, share = config.model_for(cost.table), sets[cost.table], shares[cost.table]
-        head = max(1, min(model.head, cost.hidden // 4))
+        head = head_width(cost.hidden, model.head)
         spec = generator_spec(plans[cost.table], package.plans, one.frequencies, cost.hidden, head, model.dropout)
         jobs.append(
             FitJob(

@@ -69,6 +69,11 @@ def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, 
     return shares
 
 
+def head_width(hidden: int, most: int) -> int:
+    """Width of a column's own layer in a network of `hidden` units, `most` at most."""
+    return max(1, min(most, hidden // 4))
+
+
 def network_width(rows: int, columns: int, most: int) -> int:
     """Hidden units for a training set: four times the fourth root of its cells, to the nearest power of two, `most` at
     most. Wider networks overfit small tables before they have learnt what families share, and cost time for nothing.
