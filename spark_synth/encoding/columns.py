@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec, Codec, fit_categorical, fit_numeric
-from spark_synth.encoding.hhmm import ClockTime, clock_rule, find_clocks, may_be_clock
+from spark_synth.encoding.hhmm import clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
+from spark_synth.encoding.near import near_plans, near_rule
 from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
 from spark_synth.encoding.rows import empty_time, unit_of
@@ -48,10 +50,12 @@ def plan_columns(
     owner: ForeignKey | None,
     settings: ColumnSettings,
     rules: list[dict[str, Any]],
+    near: Mapping[str, str],
 ) -> TablePlan:
     """The plan of `df` with every column coded; degrees, summaries and time codecs are still to come.
 
-    rules: of encoding.derive; columns that they derive are not coded. `derived` of the plan is still to be sorted.
+    rules, near: of encoding.derive; columns that rules derive are not coded, those of `near` as differences.
+    `derived` of the plan is still to be sorted.
     """
     table = schema.table(name)
     types = {c: v.type or "string" for c, v in table.columns.items()}
@@ -66,8 +70,16 @@ def plan_columns(
         plan.time = empty_time(time, types[time], unit_of(df, time, types[time]))
     coded = [c for c in stats.coded if c != time]
     clocks = find_clocks(df, *_clock_candidates(table, types, coded, stats, rules))
-    _plan_values(df, coded, plan, stats, clocks, settings)
+    made = {
+        c: ValuePlan(c, How.CLOCK, [fit_numeric(k.profile, None, settings.max_bins)], base=k.base)
+        for c, k in clocks.items()
+    }
+    apart = set(coded) - set(clocks) - stats.few(settings.max_bins)
+    differences = near_plans(df, {c: b for c, b in near.items() if c in apart}, types, stats.nulls, settings.max_bins)
+    made |= differences
+    _plan_values(df, coded, plan, stats, made, settings)
     plan.derived = rules + [clock_rule(c, k, f"__since_{c}") for c, k in clocks.items() if k.base]
+    plan.derived += [near_rule(c, near[c], stats.profiles[c], f"__since_{c}") for c in differences]
     _plan_links(df, plan, stats)
     texts = {
         v.column: table.columns[v.column].provider or guess_provider(v.column) for v in plan.values if v.how is How.FLAG
@@ -114,6 +126,10 @@ class _Statistics:
     def nulls(self, column: str) -> int:
         """NULLs of a column."""
         return self.profiles[column].nulls
+
+    def few(self, most: int) -> set[str]:
+        """Numeric columns with about `most` different values or fewer."""
+        return {c for c in self.numbers if self.profiles[c].distinct <= most * 1.1}
 
     def difference(self, column: str, base: str) -> NumericProfile:
         """Profile of `column` - `base`, in units of `unit`."""
@@ -221,19 +237,16 @@ def _plan_values(
     coded: list[str],
     plan: TablePlan,
     stats: _Statistics,
-    clocks: dict[str, ClockTime],
+    made: Mapping[str, ValuePlan],
     settings: ColumnSettings,
 ) -> None:
-    few = {c for c in coded if c in stats.numbers and stats.profiles[c].distinct <= settings.max_bins * 1.1}
+    """The plans of `coded` in their order: those already `made`, and all others from the commonest values."""
+    few = stats.few(settings.max_bins)
     names = [c for c in coded if stats.table.columns[c].kind in (Kind.CATEGORICAL, Kind.BOOLEAN)]
     wanted = {c: quoted(c) for c in [*few, *names]}
     counts = value_counts(df, wanted, max(settings.max_bins, MAX_CATEGORIES) + 1)
     for c in coded:
-        if c in clocks:
-            codec = fit_numeric(clocks[c].profile, None, settings.max_bins)
-            plan.values.append(ValuePlan(c, How.CLOCK, [codec], base=clocks[c].base))
-        else:
-            plan.values.append(_value(c, plan, stats, counts.get(c), settings))
+        plan.values.append(made.get(c) or _value(c, plan, stats, counts.get(c), settings))
 
 
 def _value(

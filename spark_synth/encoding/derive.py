@@ -18,6 +18,7 @@ from spark_synth.encoding.derive_calendar import calendar_rules
 from spark_synth.encoding.derive_clock import clock_rules
 from spark_synth.encoding.derive_linear import linear_rules
 from spark_synth.encoding.derive_maps import GROUP_ROWS, MAX_KEYS, Determination, determinations, map_rules
+from spark_synth.encoding.derive_near import near_pairs
 from spark_synth.encoding.derive_sample import MIN_ROWS, Rule, Sample
 from spark_synth.schema.model import ForeignKey, Table
 from spark_synth.schema.names import quote
@@ -30,8 +31,8 @@ def find_rules(
     seed: int,
     references: Collection[str] = (),
     group_rows: int = 3,
-) -> list[dict[str, Any]]:
-    """Rules in the order they must be applied to generated rows.
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rules in the order they must be applied to generated rows, and numbers near another one (encoding.near).
 
     Each is {"kind": "derived" | "clip", "column", "sql" (a Spark expression over quoted columns), "inputs"}: a derived
     column is left out of the model and computed, a clipped one is modelled and then bounded. A column has at most
@@ -39,17 +40,17 @@ def find_rules(
     No value that is stored in a rule stands for fewer than `group_rows` real rows.
     """
     if table.reference:
-        return []
+        return [], {}
     sample = Sample(df, table, owner, references, seed)
     if sample.rows < MIN_ROWS:
-        return []
+        return [], {}
     rules = calendar_rules(sample)
     rules += linear_rules(sample, {r.column for r in rules})
     rules += clock_rules(sample, {r.column for r in rules})
     found = determinations(sample, {r.column for r in rules})
     limits = bounds(sample, {r.column for r in rules if r.kind == "derived"})
     if not rules and not found and not limits:
-        return []
+        return [], near_pairs(sample, (), ())
     checked = _check(df, sample, rules, found, limits)
     chosen: dict[str, Rule] = {}
     for rule in checked.rules:
@@ -62,7 +63,10 @@ def find_rules(
     held = [b for b in checked.bounds if b.column != checked.time]
     bounded = clip_rules(sample, held, derived, {c: r.inputs for c, r in clips.items()})
     first = [r.to_json() for r in clips.values()] + bounded
-    return sort_rules(first + [r.to_json() for r in derived.values()])
+    ordered = sort_rules(first + [r.to_json() for r in derived.values()])
+    fixed = {*derived, *([checked.time] if checked.time else [])}
+    fixed |= {c for r in ordered if r["kind"] == "clip" for c in (r["column"], *r["inputs"])}
+    return ordered, near_pairs(sample, fixed, derived)
 
 
 @dataclass(frozen=True)

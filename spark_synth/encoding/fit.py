@@ -73,8 +73,8 @@ def fit_database(
     kept = {t for t, v in schema.tables.items() if v.reference}
 
     def columns(t: str) -> None:
-        rules = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
-        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules)
+        rules, near = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
+        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules, near)
         plans[t].derived = sort_rules(plans[t].derived)
         blooms[t] = build_blooms(tables[t], _filtered(plans[t]))
         note(f"columns of {t}")

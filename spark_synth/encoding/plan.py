@@ -16,7 +16,7 @@ from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, or
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 
-PLAN_FORMAT = 4  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 5  # raised whenever plans of earlier code can no longer be read or mean something else
 
 
 class How(StrEnum):
@@ -28,6 +28,7 @@ class How(StrEnum):
     MOMENT = "moment"  # an absolute timestamp: day, and second of the day
     SINCE = "since"  # a date or timestamp as the difference to another column of the row
     CLOCK = "clock"  # a time of day written HHMM: minutes after midnight, or after another such column of the row
+    NEAR = "near"  # a number as the difference to another number of the row
     FLAG = "flag"  # only whether it is NULL (text, and links that are matched later)
     REFERENCE = "reference"  # a foreign key into a reference table: one code per kept key
 
@@ -40,7 +41,7 @@ class ValuePlan:
     how: How
     codecs: list[Codec]
     at: int = -1
-    base: str | None = None  # for SINCE, CLOCK: the column that is subtracted
+    base: str | None = None  # for SINCE, CLOCK, NEAR: the column that is subtracted
     unit: int = 1  # for SINCE: seconds (or days, for dates) per unit
     keys: tuple[str, ...] = ()  # for REFERENCE: the foreign key columns
 

@@ -104,7 +104,7 @@ def _null_family(owner: OwnerPlan) -> Column:
 
 def _statistics(value: ValuePlan, types: dict[str, str]) -> list[tuple[str, Column]]:
     view = value_view(value, types)
-    if value.how in (How.NUMERIC, How.SINCE, How.CLOCK):
+    if value.how in (How.NUMERIC, How.SINCE, How.CLOCK, How.NEAR):
         return [("mean", F.avg(view)), ("spread", F.stddev_pop(view))]
     if value.how is How.DAY:
         return [("mean", F.avg(number_of(quoted(value.column), types[value.column])))]

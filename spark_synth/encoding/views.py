@@ -54,6 +54,9 @@ def value_view(value: ValuePlan, types: dict[str, str]) -> Column:
     if value.how is How.CLOCK:
         return minutes_after(column, quoted(value.base)) if value.base else minutes(column)
     own = number_of(column, types[value.column])
+    if value.how is How.NEAR:
+        assert value.base is not None
+        return own - number_of(quoted(value.base), types[value.base])
     if value.how is How.SINCE:
         assert value.base is not None
         base = in_seconds(number_of(quoted(value.base), types[value.base]), types[value.base])

@@ -63,12 +63,12 @@ def typed_columns(plan: TablePlan) -> dict[str, Column]:
 
 
 def late_columns(plan: TablePlan) -> list[Column]:
-    """Decoded columns that a rule turns into the real ones, as __since_<column> (see encoding.hhmm)."""
+    """Decoded columns that a rule turns into the real ones, as __since_<column> (see encoding.hhmm and near)."""
     return [F.col(f"x{i}").alias(f"__since_{v.column}") for i, v in enumerate(plan.values) if _is_late(v)]
 
 
 def _is_late(value: ValuePlan) -> bool:
-    return value.how is How.CLOCK and value.base is not None
+    return value.how in (How.CLOCK, How.NEAR) and value.base is not None
 
 
 def computed(plan: TablePlan) -> list[tuple[str, Column]]:

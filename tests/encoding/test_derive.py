@@ -37,7 +37,7 @@ def rules_of(
 ) -> Rules:
     """Rules by column, in their order."""
     table = Table(columns=columns(df, kinds), primary_key=primary_key, foreign_keys=keys or [])
-    found = find_rules(df, table, owner, 7, references)
+    found, _ = find_rules(df, table, owner, 7, references)
     assert len({r["column"] for r in found}) == len(found)
     return {r["column"]: r for r in found}
 
@@ -238,4 +238,4 @@ def test_too_little_evidence(spark: SparkSession) -> None:
     rare = pd.DataFrame({"a": [0] * 98 + [1, 2], "b": [0] * 98 + [3, 6]})
     assert rules_of(spark.createDataFrame(rare), kinds) == {}
     table = Table(columns=columns(spark.createDataFrame(few), kinds), reference=True)
-    assert find_rules(spark.createDataFrame(few), table, None, 0) == []
+    assert find_rules(spark.createDataFrame(few), table, None, 0) == ([], {})

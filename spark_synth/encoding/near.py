@@ -1,0 +1,46 @@
+"""Numbers that keep near another number of their row (an arrival delay and the departure delay): coded as difference.
+
+Coded apart, each would be placed inside its own bin by itself, and where bins are wide, in a long tail, the two would
+part by more than they ever do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from spark_synth.encoding.codecs import fit_numeric
+from spark_synth.encoding.plan import How, ValuePlan
+from spark_synth.encoding.profile import NumericProfile, numeric_profiles
+from spark_synth.encoding.views import number_of, quoted
+from spark_synth.schema.names import quote
+
+
+def near_plans(
+    df: DataFrame, near: Mapping[str, str], types: Mapping[str, str], nulls: Callable[[str], int], max_bins: int
+) -> dict[str, ValuePlan]:
+    """Plans of columns as the differences to their bases, where no row has a value without its base.
+
+    near: column to base; nulls: the NULLs of a column.
+    """
+    views = {c: number_of(quoted(c), types[c]) - number_of(quoted(b), types[b]) for c, b in near.items()}
+    return {
+        c: ValuePlan(c, How.NEAR, [fit_numeric(p, None, max_bins)], base=near[c])
+        for c, p in numeric_profiles(df, views).items()
+        if p.nulls == nulls(c)
+    }
+
+
+def near_rule(column: str, base: str, own: NumericProfile, hidden: str) -> dict[str, Any]:
+    """The rule that computes a column from its base and the difference to it, which is in the column `hidden`.
+
+    The result keeps within the range that the real column has (own, its profile)."""
+    total = f"{quote(base)} + {quote(hidden)}"
+    if own.decimals is not None:
+        total = f"round({total}, {own.decimals})"
+    # NULL of either side stays: greatest and least would pass over it
+    bounded = f"greatest(least({total}, {own.grid[-1]!r}D), {own.grid[0]!r}D)"
+    sql = f"CASE WHEN {quote(base)} IS NOT NULL AND {quote(hidden)} IS NOT NULL THEN {bounded} END"
+    return {"kind": "near", "column": column, "sql": sql, "inputs": [base]}
