@@ -37,7 +37,8 @@ def fit_time(rows: DataFrame, plan: TablePlan, names: list[str], segment_rows: i
     gaps, whole = seen["gap"].grid, seen["t"]
     time.strict = bool(gaps) and gaps[0] > 0
     time.low = int(whole.grid[0])
-    extent = int(whole.grid[-1]) - time.low + 1
+    time.last = int(whole.grid[-1])
+    extent = time.last - time.low + 1
     time.step = -(-extent // MAX_CELLS)
     time.cells = -(-extent // time.step)
     time.profile = _course(rows, segment_rows)

@@ -56,7 +56,8 @@ class TimePlan:
     strict: no two rows of a family share a time.
     clock, per_day: where the time of day has a pattern (shop hours), `first` and `delta` count days of `per_day` units
         and `clock` codes the unit of the day; else None and 0.
-    low, step, cells: the time axis cut into `cells` cells of `step` units from `low`, an input of the generator.
+    low, last: the first and the last real time; no generated row is later.
+    step, cells: the time axis cut into `cells` cells of `step` units from `low`, an input of the generator.
     first_at, delta_at, given_at: sub-columns.
     """
 
@@ -66,6 +67,7 @@ class TimePlan:
     base: str | None
     strict: bool
     low: int
+    last: int
     step: int
     cells: int
     first: NumericCodec

@@ -129,4 +129,4 @@ def unit_of(df: DataFrame, column: str, type_: str) -> int:
 def empty_time(column: str, type_: str, unit: int) -> TimePlan:
     """A TimePlan before its codecs are fitted."""
     none = NumericCodec(nullable=False)
-    return TimePlan(column, type_, unit, None, False, 0, 1, 1, none, none)
+    return TimePlan(column, type_, unit, None, False, 0, 0, 1, 1, none, none)

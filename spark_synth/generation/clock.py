@@ -32,7 +32,7 @@ class FamilyClock:
     ) -> None:
         self.plan, self.lengths, self.base, self.rng = plan, lengths, base, rng
         self.given, self.start = given, start
-        self.end = np.minimum(end, plan.low + plan.step * plan.cells)  # no time is later than the last real ones
+        self.end = np.minimum(end, plan.last + 1)
         self.now = start.copy()
         self.day: np.ndarray | None = None
         self.shortest = plan.delta.lowest()
@@ -96,9 +96,20 @@ class FamilyClock:
         """int64 (active,): the day of this row (its time, where the plan does not count days), drawn once a step."""
         if self.day is None:
             codec, at = (self.plan.first, self.plan.first_at) if step == 0 else (self.plan.delta, self.plan.delta_at)
-            drawn = np.nan_to_num(codec.decode(codes[:, at], self.rng.random(active))).astype(np.int64)
-            self.day = drawn + (self.base if step == 0 else self.now)[:active] // self.plan.counted
+            place = self.rng.random(active)
+            drawn = np.nan_to_num(codec.decode(codes[:, at], place)).astype(np.int64)
+            since = (self.base if step == 0 else self.now)[:active] // self.plan.counted
+            if step:
+                room = self._latest(active, step) // self.plan.counted - since
+                drawn = self._in_room(drawn, room, codes[:, at], place)
+            self.day = drawn + since
         return self.day
+
+    def _in_room(self, gap: np.ndarray, room: np.ndarray, codes: np.ndarray, place: np.ndarray) -> np.ndarray:
+        """Gaps int64 (active,), those past `room` placed anew in the part of their bin that is not."""
+        least = np.nan_to_num(self.shortest[np.maximum(codes, 0)]).astype(np.int64)
+        part = least + np.floor(place * (np.maximum(room - least, 0) + 1)).astype(np.int64)
+        return np.where(gap > room, part, gap)
 
     def _with_hours(self, day: np.ndarray, before: np.ndarray, step: int, codes: np.ndarray) -> np.ndarray:
         """Times from days and drawn times of day; one that has passed is drawn anew within its code."""

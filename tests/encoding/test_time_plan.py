@@ -11,7 +11,7 @@ from spark_synth.encoding.plan import TimePlan
 
 def time_plan(type_: str, unit: int, low: int, step: int, cells: int) -> TimePlan:
     none = NumericCodec(nullable=False)
-    return TimePlan("t", type_, unit, None, False, low, step, cells, none, none)
+    return TimePlan("t", type_, unit, None, False, low, low + step * cells - 1, step, cells, none, none)
 
 
 @pytest.mark.parametrize("day", [date(1969, 12, 31), date(1970, 1, 1), date(2000, 2, 29), date(2024, 12, 31)])

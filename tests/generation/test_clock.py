@@ -15,7 +15,7 @@ LOW = 15_000
 def time_plan(strict: bool, profile: list[float] | None = None) -> TimePlan:
     first = NumericCodec(False, special=[float(LOW + i) for i in range(10)], decimals=0)
     gap = NumericCodec(False, special=[0.0, 1.0, 5.0] if not strict else [1.0, 2.0, 9.0], decimals=0)
-    return TimePlan("d", "date", 1, None, strict, LOW, 7, 200, first, gap, profile or [], 0, 1, 2)
+    return TimePlan("d", "date", 1, None, strict, LOW, LOW + 1399, 7, 200, first, gap, profile or [], 0, 1, 2)
 
 
 def run(clock: FamilyClock, lengths: np.ndarray, seed: int = 0) -> list[np.ndarray]:
@@ -83,21 +83,22 @@ def test_segments_of_a_long_family_follow_each_other(
 
 def test_no_time_is_later_than_the_real_ones() -> None:
     first = NumericCodec(False, special=[float(LOW + i) for i in range(10)], decimals=0)
-    gap = NumericCodec(False, special=[1.0, 20.0], decimals=0)
-    plan, lengths = TimePlan("d", "date", 1, None, True, LOW, 1, 40, first, gap, [], 0, 1, 2), np.array([30, 30, 5])
+    gap = NumericCodec(False, special=[1.0, 20.0, 25.0], decimals=0)
+    plan = TimePlan("d", "date", 1, None, True, LOW, LOW + 39, 1, 40, first, gap, [], 0, 1, 2)
+    lengths = np.array([30, 30, 5])
     (one, two, three) = run(plain_clock(plan, lengths, np.zeros(3, int)), lengths)
     for family in (one, two, three):
         assert (np.diff(family) >= 1).all() and family[-1] < LOW + 40
     clock = plain_clock(plan, lengths, np.zeros(3, int))
     clock.advance(3, 0, np.zeros((3, 2), dtype=np.int64))
-    assert clock.allowed(1, 3, 1, np.zeros((3, 2), int)).tolist() == [[True, False]] * 2 + [[True, True]]  # type: ignore[union-attr]
+    assert clock.allowed(1, 3, 1, np.zeros((3, 2), int)).tolist() == [[True, False, False]] * 2 + [[True] * 3]  # type: ignore[union-attr]
 
 
 def test_the_time_of_day_is_drawn_apart_and_never_goes_back() -> None:
     first = NumericCodec(False, special=[100.0, 101.0], decimals=0)
     gap = NumericCodec(False, special=[0.0, 1.0], decimals=0)
     hours = NumericCodec(False, special=[8.0], bins=[[9.0, 17.0], [17.0, 20.0]], decimals=0)
-    plan = TimePlan("t", "timestamp", 3600, None, False, 2400, 24, 60, first, gap, [], 0, 1, 3)
+    plan = TimePlan("t", "timestamp", 3600, None, False, 2400, 2400 + 24 * 60 - 1, 24, 60, first, gap, [], 0, 1, 3)
     plan.clock, plan.clock_at, plan.per_day = hours, 2, 24
     lengths, rng = np.array([9, 9, 4]), np.random.default_rng(3)
     clock = FamilyClock(
@@ -119,7 +120,7 @@ def test_the_time_of_day_is_drawn_apart_and_never_goes_back() -> None:
 def test_a_fast_family_slows_down_before_the_end() -> None:
     first = NumericCodec(False, special=[float(LOW)], decimals=0)
     gap = NumericCodec(False, special=[0.0, 1.0, 2.0, 3.0, 8.0], decimals=0)
-    plan = TimePlan("d", "date", 1, None, False, LOW, 1, 365, first, gap, [], 0, 1, 2)
+    plan = TimePlan("d", "date", 1, None, False, LOW, LOW + 364, 1, 365, first, gap, [], 0, 1, 2)
     lengths, rng = np.array([300, 300, 40]), np.random.default_rng(5)
     clock = plain_clock(plan, lengths, np.zeros(3, int))
     for step in range(300):
@@ -133,3 +134,16 @@ def test_a_fast_family_slows_down_before_the_end() -> None:
     for family in np.split(clock.times, [300, 600]):
         assert (np.diff(family) >= 0).all() and family[-1] < LOW + 365
         assert np.unique(family, return_counts=True)[1].max() < 25  # 2.8 a day apart on their own: most would pile up
+
+
+def test_a_gap_whose_bin_reaches_past_the_end_ends_before_it() -> None:
+    """Rows spread over the days that are left instead of sharing the last one, and none is later than the last."""
+    first = NumericCodec(False, special=[float(LOW)], decimals=0)
+    gap = NumericCodec(False, special=[1.0], bins=[[30.0, 40.0, 60.0]], decimals=0)
+    plan, families = TimePlan("d", "date", 1, None, False, LOW, LOW + 45, 7, 7, first, gap, [], 0, 1, 2), 400
+    clock = plain_clock(plan, np.full(families, 2), np.zeros(families, int))
+    clock.advance(families, 0, np.zeros((families, 2), dtype=np.int64))
+    clock.advance(families, 1, np.tile([0, 1], (families, 1)))
+    second = clock.times[1::2] - LOW
+    assert second.min() == 30 and second.max() == 45
+    assert np.bincount(second, minlength=46)[30:].max() < families / 8
