@@ -122,6 +122,7 @@ class RunConfig(_Settings):
     spark: SparkSettings = Field(default_factory=SparkSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     tables: dict[str, TableSettings] = Field(default_factory=dict)
+    break_edges: list[str] = Field(default_factory=list)  # foreign keys at which cycles of tables are opened
     train: TrainSettings = Field(default_factory=TrainSettings)
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)

@@ -144,6 +144,8 @@ def _owner_line(choice: OwnerChoice) -> str:
 def _link_line(fk: ForeignKey, table: str, schema: Schema) -> str:
     if fk.parent == table:
         return f"{_edge(fk)} (itself)"
+    if fk.cut:
+        return f"{_edge(fk)} (opens a cycle, filled last: {fk.cut})"
     return f"{_edge(fk)}{' (reference)' if schema.table(fk.parent).reference else ''}"
 
 

@@ -24,6 +24,7 @@ from spark_synth.pipeline.state import Manifest, check_writable, now, open_manif
 from spark_synth.pipeline.train import train_database, training_folder
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
+from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.graph import explain_owners
 from spark_synth.session import SQLITE_PACKAGE, build_session
 from spark_synth.sources import Database, open_database
@@ -74,6 +75,7 @@ class Workshop:
             if settings.owner is not None:
                 _name_owner(schema, table, settings.owner)
         check_schema(schema)
+        name_cuts(schema, self.config.break_edges)
         _refuse_shared_columns(schema)
         return schema
 

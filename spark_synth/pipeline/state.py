@@ -96,7 +96,7 @@ def check_writable(folder: Path) -> None:
 def training_fingerprint(config: RunConfig) -> str:
     """Names the training that a configuration asks for: source, schema text, models, training options, seed."""
     asked = config.resolved()
-    what = {k: asked[k] for k in ("source", "model", "tables", "train", "seed")}
+    what = {k: asked[k] for k in ("source", "model", "tables", "break_edges", "train", "seed")}
     path = Path(config.schema_path)
     text = path.read_text() if path.exists() else config.schema_path
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from spark_synth.errors import UserError
+from spark_synth.schema.cycles import cyclic_edges
 from spark_synth.schema.model import ForeignKey, Schema, Table
 
 # A parent with so few rows and so many children each is a hub (a country's customers), not the owner of a sequence.
@@ -38,7 +39,7 @@ def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, O
     A key marked `owner: true` wins; a primary key that is itself a foreign key must own (a 1:1 extension); otherwise
     the parent with the most rows that is neither a hub, a reference table nor part of a cycle.
     """
-    cyclic = _cyclic_edges(schema)
+    cyclic = cyclic_edges(schema)
     choices = {name: _choice(name, schema, row_counts, cyclic) for name in schema.tables}
     _refuse_owner_cycle({t: c.key for t, c in choices.items()})
     return choices
@@ -96,6 +97,8 @@ def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | Non
         return "refers to the table itself"
     if fk.owner is False:
         return "marked owner: false"
+    if fk.cut:
+        return f"opens a cycle ({fk.cut})"
     return "part of a cycle" if (name, fk.name) in cyclic else None
 
 
@@ -105,13 +108,6 @@ def _no_sequence(name: str, fk: ForeignKey, schema: Schema, rows: Mapping[str, i
         return f"{fk.parent} is a reference table"
     hub = rows[fk.parent] < HUB_ROWS and rows[name] > HUB_CHILDREN * rows[fk.parent]
     return f"{fk.parent} is a hub of {rows[fk.parent]:,} rows" if hub else None
-
-
-def _cyclic_edges(schema: Schema) -> set[tuple[str, str]]:
-    """(table, foreign key name) of the edges inside a cycle of two or more tables."""
-    graph = nx.DiGraph([(t, fk.parent) for t, v in schema.tables.items() for fk in v.foreign_keys])
-    group = {t: i for i, part in enumerate(nx.strongly_connected_components(graph)) for t in part}
-    return {(t, fk.name) for t, v in schema.tables.items() for fk in v.foreign_keys if group[t] == group[fk.parent]}
 
 
 def _refuse_owner_cycle(owners: Mapping[str, ForeignKey | None]) -> None:

@@ -54,6 +54,7 @@ class ForeignKey(_Strict):
     parent_columns: tuple[str, ...]
     owner: bool | None = None  # True: rows are ordered sequences under this key; None: chosen automatically
     orphans: Orphans = Orphans.NULL
+    cut: str | None = None  # why a cycle of tables is opened here (schema.cycles); the key is filled last
     confidence: float | None = None
     evidence: str | None = None
 

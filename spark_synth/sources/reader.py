@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.errors import UserError
 from spark_synth.schema.check import check_schema, suggestion
+from spark_synth.schema.cycles import cut_cycles, cyclic_edges
 from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import Kind, Orphans, Schema
 from spark_synth.sources.files import RawTable, read_file_table
@@ -74,6 +75,7 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     repaired = repair_orphans(spark, tables, schema, {n: p.rows for n, p in profiles.items()})
     database = Database(repaired.tables, schema, repaired.rows, repaired.orphans)
     _refuse_empty(database, "after rows without a parent were dropped")
+    cut_cycles(schema, _null_shares(spark, database, cyclic_edges(schema)))
     return database if source.sample == 1 else _sampled(spark, database, source.sample, seed)
 
 
@@ -202,6 +204,19 @@ def _sampled(spark: SparkSession, database: Database, share: float, seed: int) -
     sampled = Database(mended.tables, schema, mended.rows, database.orphans)
     _refuse_empty(sampled, f"in a sample of {share:g}: raise source.sample")
     return sampled
+
+
+def _null_shares(spark: SparkSession, database: Database, edges: set[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """Share of the rows in which each of these foreign keys is NULL; one job a table."""
+    keys = {t: [fk for fk in v.foreign_keys if (t, fk.name) in edges] for t, v in database.schema.tables.items()}
+    names = [t for t, found in keys.items() if found]
+
+    def nulls(t: str) -> Row:
+        counts = [F.count_if(any_null(fk.columns)).alias(f"n{i}") for i, fk in enumerate(keys[t])]
+        return measure(database.tables[t], counts)
+
+    seen = dict(zip(names, run_parallel(spark, nulls, names), strict=True))
+    return {(t, fk.name): seen[t][i] / database.rows[t] for t in names for i, fk in enumerate(keys[t])}
 
 
 def _refuse_empty(database: Database, when: str) -> None:

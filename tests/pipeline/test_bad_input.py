@@ -74,6 +74,11 @@ def table(name: str, rows: pd.DataFrame) -> Callable[[Path], None]:
     return lambda folder: rows.to_csv(folder / f"{name}.csv", index=False)
 
 
+def circle(folder: Path) -> None:
+    replace("e: numeric}\n", "e: numeric, b: key}\n    foreign_keys:\n      - {columns: [b], parent: b}\n")(folder)
+    table("a", parents(b=range(60)))(folder)
+
+
 def orphans(folder: Path) -> None:
     replace("parent: a}", "parent: a, orphans: error}")(folder)
     table("b", children(a=range(200)))(folder)
@@ -93,6 +98,7 @@ def orphans(folder: Path) -> None:
         pytest.param(table("a", parents(v="abc")), ["a", "v"], id="text in a number"),
         pytest.param(table("b", children(0)), ["b", "no rows"], id="no rows"),
         pytest.param(table("b", children(a=[f"k{i}" for i in range(200)])), ["b", "a"], id="foreign key type"),
+        pytest.param(circle, ["a -> b -> a", "break_edges: [a.b]"], id="a cycle without NULLs"),
         pytest.param(orphans, ["b", "a"], id="orphans"),
     ],
 )
@@ -113,6 +119,7 @@ def test_bad_data_is_refused(
         ("generate.ratio=-1", "generate.ratio"),
         ("generate.identifier=a/b", "generate.identifier"),
         ("model.family=gann", "model.family"),
+        ("break_edges=[b.x]", "break_edges: no foreign key 'b.x' (did you mean 'b.a'?)"),
         ("source.path=/nowhere", "/nowhere"),
         ("output=/proc/nothing", "/proc/nothing"),
     ],
