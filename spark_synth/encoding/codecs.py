@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spark_synth.encoding.profile import GRID, NumericProfile, ValueCounts
+from spark_synth.encoding.profile import NumericProfile, ValueCounts
 
 MIN_BIN_ROWS = 25
 FEATURES = 6  # cosines that tell the place of an ordered code
@@ -189,7 +189,7 @@ def fit_numeric(
         return NumericCodec(nullable, sorted(float(v) for v, _ in counts), decimals=profile.decimals)
     grid = np.asarray(profile.grid)
     values, runs = np.unique(grid, return_counts=True)
-    heavy = runs >= max(3, GRID // (2 * max_bins))
+    heavy = runs >= max(3, (len(grid) - 1) // (2 * max_bins))
     if heavy.sum() > max_bins // 2:
         heavy &= runs >= np.sort(runs)[-(max_bins // 2)]
     rest = grid[~np.isin(grid, values[heavy])]

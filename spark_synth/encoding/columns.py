@@ -75,7 +75,9 @@ def plan_columns(
         for c, k in clocks.items()
     }
     apart = set(coded) - set(clocks) - stats.few(settings.max_bins)
-    differences = near_plans(df, {c: b for c, b in near.items() if c in apart}, types, stats.nulls, settings.max_bins)
+    differences = near_plans(
+        df, {c: b for c, b in near.items() if c in apart}, types, stats.rows, stats.nulls, settings.max_bins
+    )
     made |= differences
     _plan_values(df, coded, plan, stats, made, settings)
     plan.derived = rules + [clock_rule(c, k, f"__since_{c}") for c, k in clocks.items() if k.base]

@@ -9,6 +9,7 @@ import numpy as np
 from spark_synth.encoding.derive_sample import MIN_ROWS, Sample, surprise
 
 NEAR = 0.5  # spread of a difference, as a share of the spread of the number itself, that makes it worth coding
+BEST = 1.2  # spread of the difference, as a multiple of what the best line leaves: no other slope may do better
 _DIGITS = 6  # of a difference, beyond which it is noise
 
 
@@ -41,11 +42,18 @@ def _spread(sample: Sample, column: str, base: str) -> float | None:
         return None
     found, counts = np.unique(values, return_counts=True)
     usual = values == found[counts.argmax()]  # often a stand-in for what was not recorded, on both sides
-    values, difference = values[~usual], difference[~usual]
+    values, difference, other = values[~usual], difference[~usual], other[present][~usual]
     if len(values) < MIN_ROWS:
         return None
     spread = float(difference.std())
+    if not values.std() or not other.std() or spread > BEST * _unexplained(values, other):
+        return None
     return spread if spread < NEAR * values.std() and _middle(difference) <= _middle(values) else None
+
+
+def _unexplained(values: np.ndarray, other: np.ndarray) -> float:
+    """Spread of what is left of the values when they are predicted by a line."""
+    return float(values.std() * np.sqrt(max(0.0, 1 - np.corrcoef(values, other)[0, 1] ** 2)))
 
 
 def _middle(values: np.ndarray) -> float:

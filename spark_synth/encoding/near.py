@@ -13,22 +13,31 @@ from pyspark.sql import DataFrame
 
 from spark_synth.encoding.codecs import fit_numeric
 from spark_synth.encoding.plan import How, ValuePlan
-from spark_synth.encoding.profile import NumericProfile, numeric_profiles
+from spark_synth.encoding.profile import GRID, NumericProfile, numeric_profiles
 from spark_synth.encoding.views import number_of, quoted
 from spark_synth.schema.names import quote
 
+FINEST = 32  # steps of a difference's quantile grid, as a multiple of GRID: where it ends is what it is coded for
+STEP_ROWS = 10  # rows that a step stands for, at least
+
 
 def near_plans(
-    df: DataFrame, near: Mapping[str, str], types: Mapping[str, str], nulls: Callable[[str], int], max_bins: int
+    df: DataFrame,
+    near: Mapping[str, str],
+    types: Mapping[str, str],
+    rows: int,
+    nulls: Callable[[str], int],
+    max_bins: int,
 ) -> dict[str, ValuePlan]:
     """Plans of columns as the differences to their bases, where no row has a value without its base.
 
-    near: column to base; nulls: the NULLs of a column.
+    near: column to base; rows: of the table; nulls: the NULLs of a column.
     """
     views = {c: number_of(quoted(c), types[c]) - number_of(quoted(b), types[b]) for c, b in near.items()}
+    steps = GRID * max(1, min(FINEST, rows // (STEP_ROWS * GRID)))
     return {
         c: ValuePlan(c, How.NEAR, [fit_numeric(p, None, max_bins)], base=near[c])
-        for c, p in numeric_profiles(df, views).items()
+        for c, p in numeric_profiles(df, views, steps).items()
         if p.nulls == nulls(c)
     }
 

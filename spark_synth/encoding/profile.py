@@ -15,7 +15,7 @@ ValueCounts = list[tuple[str, int]]
 
 @dataclass(frozen=True)
 class NumericProfile:
-    """rows, nulls and approximate distinct values of a column; its quantile grid (GRID + 1 points), spread, decimals.
+    """rows, nulls and approximate distinct values of a column; its quantile grid, spread, decimals.
 
     decimals: fewest digits after the point that represent all values, None above MAX_DECIMALS.
     """
@@ -29,11 +29,11 @@ class NumericProfile:
     decimals: int | None
 
 
-def numeric_profiles(df: DataFrame, columns: Mapping[str, Column]) -> dict[str, NumericProfile]:
-    """Profiles of double-valued expressions, in one aggregation over `df`."""
+def numeric_profiles(df: DataFrame, columns: Mapping[str, Column], steps: int = GRID) -> dict[str, NumericProfile]:
+    """Profiles of double-valued expressions, in one aggregation over `df`; grids of `steps` + 1 points."""
     if not columns:
         return {}
-    at = [i / GRID for i in range(GRID + 1)]
+    at = [i / steps for i in range(steps + 1)]
     names = list(columns)
     # One narrow aggregation by column number: a wide one, with an aggregate per column, takes longer to compile than
     # to run and fails to compile beyond some hundred columns.
@@ -43,7 +43,7 @@ def numeric_profiles(df: DataFrame, columns: Mapping[str, Column]) -> dict[str, 
         F.count(F.lit(1)).alias("rows"),
         F.count(v).alias("filled"),
         F.approx_count_distinct(v, 0.02).alias("distinct"),
-        F.percentile_approx(v, at, 10000).alias("grid"),
+        F.percentile_approx(v, at, max(10000, 10 * steps)).alias("grid"),
         F.avg(v).alias("mean"),
         F.stddev_pop(v).alias("std"),
         F.max(_digits(v)).alias("digits"),

@@ -16,16 +16,25 @@ from spark_synth.generation.decode import late_columns, typed_columns
 from spark_synth.schema.model import Column, Schema, Table, parse_kind
 
 ROWS = 900
-KINDS = {"late": "numeric", "later": "numeric", "other": "numeric", "dear": "numeric", "cheap": "numeric"}
+KINDS = {
+    "late": "numeric",
+    "later": "numeric",
+    "other": "numeric",
+    "part": "numeric",
+    "dear": "numeric",
+    "cheap": "numeric",
+}
 
 
 @pytest.fixture(scope="module")
 def rides(spark: SparkSession) -> DataFrame:
-    """Delays with a long tail, the second near the first and NULL more often; a number of its own; two numbers that
+    """Delays with a long tail, the second near the first and NULL more often; a number of its own; one
+    that is 0.8 times the first; two numbers that
     are 0 in the same half of the rows and else have nothing to do with each other."""
     rng = np.random.default_rng(5)
     late = np.round(rng.exponential(40, ROWS) ** 1.3).astype(int) - 10
     data = pd.DataFrame({"late": late, "later": late + rng.integers(-15, 16, ROWS), "other": rng.permutation(late)})
+    data["part"] = (0.8 * late + rng.integers(-3, 4, ROWS)).astype(int)
     recorded = rng.random(ROWS) < 0.5
     data["dear"] = np.where(recorded, rng.normal(9000, 300, ROWS).round(2), 0)
     data["cheap"] = np.where(recorded, rng.normal(9000, 300, ROWS).round(2), 0)
