@@ -69,15 +69,15 @@ def plan_columns(
     if time:
         plan.time = empty_time(time, types[time], unit_of(df, time, types[time]))
     coded = [c for c in stats.coded if c != time]
-    clocks = find_clocks(df, *_clock_candidates(table, types, coded, stats, rules))
+    bounded = {c for r in rules if r["kind"] == "clip" for c in (r["column"], *r["inputs"])}  # coded by themselves
+    clocks = find_clocks(df, *_clock_candidates(table, types, coded, stats, rules), bounded)
     made = {
         c: ValuePlan(c, How.CLOCK, [fit_numeric(k.profile, None, settings.max_bins)], base=k.base)
         for c, k in clocks.items()
     }
-    apart = set(coded) - set(clocks) - stats.few(settings.max_bins)
-    differences = near_plans(
-        df, {c: b for c, b in near.items() if c in apart}, types, stats.rows, stats.nulls, settings.max_bins
-    )
+    free = set(coded) - bounded - set(clocks) - stats.few(settings.max_bins)
+    pairs = {c: b for c, b in near.items() if c in free}
+    differences = near_plans(df, pairs, types, stats.profiles, settings.max_bins)
     made |= differences
     _plan_values(df, coded, plan, stats, made, settings)
     plan.derived = rules + [clock_rule(c, k, f"__since_{c}") for c, k in clocks.items() if k.base]
@@ -213,8 +213,8 @@ def _time_column(table: Table, types: dict[str, str], stats: _Statistics) -> str
 
 def _clock_candidates(
     table: Table, types: dict[str, str], coded: list[str], stats: _Statistics, rules: list[dict[str, Any]]
-) -> tuple[list[str], dict[str, tuple[str, ...]], set[str]]:
-    """What encoding.hhmm.find_clocks asks for."""
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The columns that encoding.hhmm.find_clocks looks at, and those that rules compute."""
     candidates = [c for c in coded if c in stats.numbers and may_be_clock(stats.profiles[c])]
     inputs = {r["column"]: tuple(r["inputs"]) for r in rules}
     computed: dict[str, tuple[str, ...]] = {}
@@ -222,8 +222,7 @@ def _clock_candidates(
         column = r["column"]
         if r["kind"] == "derived" and types[column] in INTEGERS and table.columns[column].kind is Kind.NUMERIC:
             computed[column] = _all_inputs(column, inputs)
-    bounded = [r for r in rules if r["kind"] == "clip"]
-    return candidates, computed, {r["column"] for r in bounded} | {c for r in bounded for c in r["inputs"]}
+    return candidates, computed
 
 
 def _all_inputs(column: str, inputs: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

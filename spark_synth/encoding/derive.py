@@ -50,7 +50,7 @@ def find_rules(
     found = determinations(sample, {r.column for r in rules})
     limits = bounds(sample, {r.column for r in rules if r.kind == "derived"})
     if not rules and not found and not limits:
-        return [], near_pairs(sample, (), ())
+        return [], near_pairs(sample, ())
     checked = _check(df, sample, rules, found, limits)
     chosen: dict[str, Rule] = {}
     for rule in checked.rules:
@@ -63,10 +63,7 @@ def find_rules(
     held = [b for b in checked.bounds if b.column != checked.time]
     bounded = clip_rules(sample, held, derived, {c: r.inputs for c, r in clips.items()})
     first = [r.to_json() for r in clips.values()] + bounded
-    ordered = sort_rules(first + [r.to_json() for r in derived.values()])
-    fixed = {*derived, *([checked.time] if checked.time else [])}
-    fixed |= {c for r in ordered if r["kind"] == "clip" for c in (r["column"], *r["inputs"])}
-    return ordered, near_pairs(sample, fixed, derived)
+    return sort_rules(first + [r.to_json() for r in derived.values()]), near_pairs(sample, derived)
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ BEST = 1.2  # spread of the difference, as a multiple of what the best line leav
 _DIGITS = 6  # of a difference, beyond which it is noise
 
 
-def near_pairs(sample: Sample, fixed: Collection[str], derived: Collection[str]) -> dict[str, str]:
+def near_pairs(sample: Sample, derived: Collection[str]) -> dict[str, str]:
     """Columns that may be coded as their difference to an earlier column of the table, and that column.
 
-    fixed: columns that must be coded by themselves, since rules bound them; derived: those that rules compute.
+    derived: columns that rules compute; they are neither.
     """
     names = [c for c in sample.numbers if c not in derived]
     out = {}
     for i, c in enumerate(names):
-        if c in fixed or c not in sample.targets:
+        if c not in sample.targets:
             continue
         spreads = {b: s for b in names[:i] if (s := _spread(sample, c, b)) is not None}
         if spreads:

@@ -6,7 +6,8 @@ part by more than they ever do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -14,7 +15,7 @@ from pyspark.sql import DataFrame
 from spark_synth.encoding.codecs import fit_numeric
 from spark_synth.encoding.plan import How, ValuePlan
 from spark_synth.encoding.profile import GRID, NumericProfile, numeric_profiles
-from spark_synth.encoding.views import number_of, quoted
+from spark_synth.encoding.views import value_view
 from spark_synth.schema.names import quote
 
 FINEST = 32  # steps of a difference's quantile grid, as a multiple of GRID: where it ends is what it is coded for
@@ -22,23 +23,20 @@ STEP_ROWS = 10  # rows that a step stands for, at least
 
 
 def near_plans(
-    df: DataFrame,
-    near: Mapping[str, str],
-    types: Mapping[str, str],
-    rows: int,
-    nulls: Callable[[str], int],
-    max_bins: int,
+    df: DataFrame, near: Mapping[str, str], types: dict[str, str], own: Mapping[str, NumericProfile], max_bins: int
 ) -> dict[str, ValuePlan]:
     """Plans of columns as the differences to their bases, where no row has a value without its base.
 
-    near: column to base; rows: of the table; nulls: the NULLs of a column.
+    near: column to base; own: profiles of the columns themselves.
     """
-    views = {c: number_of(quoted(c), types[c]) - number_of(quoted(b), types[b]) for c, b in near.items()}
+    plans = {c: ValuePlan(c, How.NEAR, [], base=b) for c, b in near.items()}
+    rows = max((own[c].rows for c in near), default=0)  # the same for all
     steps = GRID * max(1, min(FINEST, rows // (STEP_ROWS * GRID)))
+    found = numeric_profiles(df, {c: value_view(p, types) for c, p in plans.items()}, steps)
     return {
-        c: ValuePlan(c, How.NEAR, [fit_numeric(p, None, max_bins)], base=near[c])
-        for c, p in numeric_profiles(df, views, steps).items()
-        if p.nulls == nulls(c)
+        c: replace(plans[c], codecs=[fit_numeric(p, None, max_bins)])
+        for c, p in found.items()
+        if p.nulls == own[c].nulls
     }
 
 
