@@ -22,13 +22,17 @@ def cyclic_edges(schema: Schema) -> set[tuple[str, str]]:
 
 def name_cuts(schema: Schema, named: Collection[str]) -> None:
     """Mark the foreign keys that `break_edges` names, by name or as table.column, as cut."""
-    known = {n: fk for t, v in schema.tables.items() for fk in v.foreign_keys for n in _names(t, fk)}
+    known = {n: (t, fk) for t, v in schema.tables.items() for fk in v.foreign_keys for n in _names(t, fk)}
+    cyclic = cyclic_edges(schema)
     for name in named:
         if name not in known:
             raise UserError(f"option break_edges: no foreign key {name!r}{suggestion(name, known)}")
-        if known[name].owner:
+        table, fk = known[name]
+        if (table, fk.name) not in cyclic:
+            raise UserError(f"option break_edges: {name!r} is in no cycle of tables: leave it out")
+        if fk.owner:
             raise UserError(f"option break_edges: {name!r} is marked `owner: true`, but a cut edge cannot own rows")
-        known[name].cut = "named in break_edges"
+        fk.cut = "named in break_edges"
 
 
 def cut_cycles(schema: Schema, null_shares: Mapping[tuple[str, str], float]) -> None:

@@ -59,6 +59,9 @@ def test_names_that_are_none_are_told() -> None:
     schema = ring(("a", "b"), ("b", "a"))
     with pytest.raises(UserError, match=r"break_edges: no foreign key 'a\.x' \(did you mean 'a\.b'\?\)"):
         name_cuts(schema, ["a.x"])
+    schema.add_foreign_key("b.self", "b.id")
+    with pytest.raises(UserError, match="'b.self' is in no cycle of tables"):
+        name_cuts(schema, ["b.self"])
     schema.tables["a"].foreign_keys[0].owner = True
     with pytest.raises(UserError, match="cannot own rows"):
         name_cuts(schema, ["a.b"])
