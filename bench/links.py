@@ -1,6 +1,7 @@
 """Matching links at size: time, and the highest memory of a task, for more edges and for a hub; writes links.md.
 
-Every edge has an owner and no target yet; every target has a degree. What is measured is `fill_links`, written out.
+Every edge has an owner and the code of its target, but no target yet; every target has a degree and a code. What is
+measured is `link_rows`, written out.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from pyspark.sql import functions as F
 
 from spark_synth.config import SparkSettings
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
-from spark_synth.generation.links import fill_links
-from spark_synth.generation.tables import Generation
+from spark_synth.encoding.plan import CodePlan, DegreePlan, LinkPlan, TablePlan
+from spark_synth.generation.links import link_rows
+from spark_synth.generation.run import Generation
 from spark_synth.session import build_session
 
 HERE = Path(__file__).resolve().parent
 EDGES, OWNERS, TARGETS = 10_000_000, 1_000_000, 100_000
+CLUSTERS = 128
 HUB = 0.1  # share of the edges that one target has
 TIME_TARGET, HUB_TARGET = 2.3, 2.0
 
@@ -86,19 +88,23 @@ def prepare(spark: SparkSession, case: Case, folder: str) -> Generation:
     degree = f"cast(-ln({uniform}) * {rest / case.targets} + 0.5 as bigint)"
     if case.hub:
         degree = f"if(id = 0, cast({case.edges * HUB} as bigint), {degree})"
-    targets = spark.range(case.targets).selectExpr("id as __idx", "id + 1000 as id", f"{degree} as __deg_0")
+    code = f"cast(pmod(hash(id, 7), {CLUSTERS}) as smallint)"
+    targets = spark.range(case.targets).selectExpr(
+        "id as __idx", "id + 1000 as id", f"{degree} as __deg_0", f"array({code}) as __context"
+    )
     targets.write.parquet(f"{folder}/rows/targets")
     edges = spark.range(case.edges).selectExpr(
-        "id as __idx", "id as id", f"cast(id % {case.owners} as bigint) as owner", "cast(null as bigint) as target"
+        "id as __idx", "id as id", f"cast(id % {case.owners} as bigint) as owner", f"{code} as code"
     )
     edges.write.parquet(f"{folder}/rows/edges")
     counted = spark.read.parquet(f"{folder}/rows/targets").groupBy("__deg_0").count().collect()
     histogram = sorted((int(r[0]), int(r[1])) for r in counted)
     total = sum(d * n for d, n in histogram)
     degrees = [DegreePlan("edges", "edges.target", NumericCodec(nullable=False), histogram, total, False)]
-    link = LinkPlan("edges.target", ("target",), "targets", ("id",), reference=False, nullable=False)
+    link = LinkPlan("edges.target", ("target",), "targets", ("id",), reference=False, nullable=False, clusters=CLUSTERS)
+    cells = CodePlan(CLUSTERS, [[0.0]] * CLUSTERS, at=0)
     plans = {
-        "targets": TablePlan("targets", {"id": "bigint"}, case.targets, ["id"], degrees=degrees),
+        "targets": TablePlan("targets", {"id": "bigint"}, case.targets, ["id"], degrees=degrees, code=cells),
         "edges": TablePlan(
             "edges", {"id": "bigint", "owner": "bigint", "target": "bigint"}, case.edges, ["id"], links=[link]
         ),
@@ -110,7 +116,9 @@ def _fill(spark: SparkSession, run: Generation, out: str, name: str) -> tuple[fl
     """(seconds, edges with a target, edges of the commonest target)."""
     spark.sparkContext.setJobGroup(name, name)
     began = time.perf_counter()
-    fill_links(run, "edges").write.parquet(out)
+    (link,) = run.plans["edges"].links
+    linked = link_rows(run, "edges", run.rows("edges"), link, F.col("code").cast("int"))
+    linked.select("id", "owner", F.col("__p0").alias("target")).write.parquet(out)
     seconds = time.perf_counter() - began
     spark.sparkContext.setJobGroup("check", "check")
     row = (

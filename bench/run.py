@@ -26,9 +26,10 @@ import yaml
 from pyspark.sql import SparkSession
 
 from spark_synth.config import RunConfig, SparkSettings, load_config
-from spark_synth.feed import PackFeed
+from spark_synth.feed import PackFeed, PackShape
 from spark_synth.generation.links import fill_links
-from spark_synth.generation.tables import Generation, generate_table
+from spark_synth.generation.run import Generation
+from spark_synth.generation.tables import generate_table
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
 from spark_synth.models.spec import GeneratorSpec
@@ -168,7 +169,7 @@ def measure_feed(config: RunConfig, package: Package, steps: int) -> Speeds:
 
     def fed() -> PackFeed:
         path = f"{work}/packs/children/split=train"
-        return PackFeed(path, len(plan.cards), len(plan.context_cards), config.model.batch_rows, config.seed)
+        return PackFeed(path, PackShape(len(plan.cards), len(plan.context_cards)), config.model.batch_rows, config.seed)
 
     with fed() as feed:
         batches = list(islice(iter(feed), steps))

@@ -62,7 +62,7 @@ def plan_columns(
     stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"})
     plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
     plan.owner = _owner(owner, stats)
-    plan.links = [_link(fk, schema, stats) for fk in links(table, owner)]
+    plan.links = [_link(fk, name, schema, stats) for fk in links(table, owner)]
     plan.unique = _unique(df, table, plan)
     plan.keys = _keys(df, table, plan)
     time = _time_column(table, types, stats) if plan.owner else None
@@ -89,9 +89,6 @@ def plan_columns(
     plan.texts = fit_texts(df, texts)
     # Columns that are never NULL need no flag; the text itself is made without the network.
     plan.values = [v for v in plan.values if v.how is not How.FLAG or stats.nulls(v.column)]
-    plan.values += [
-        ValuePlan(k.name, How.FLAG, [_flag()], keys=k.columns) for k in plan.links if k.nullable and not k.reference
-    ]
     return plan
 
 
@@ -160,9 +157,11 @@ def _owner(fk: ForeignKey | None, stats: _Statistics) -> OwnerPlan | None:
     return OwnerPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, nulls, NULL_SIZE)
 
 
-def _link(fk: ForeignKey, schema: Schema, stats: _Statistics) -> LinkPlan:
+def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> LinkPlan:
     nullable = any(stats.nulls(c) for c in fk.columns)
-    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, schema.table(fk.parent).reference, nullable)
+    reference = schema.table(fk.parent).reference
+    late = fk.cut is not None or fk.parent == name
+    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, reference, nullable, late)
 
 
 def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:

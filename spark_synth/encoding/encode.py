@@ -29,12 +29,13 @@ def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Colu
     views: list[Column] = [value_view(v, plan.columns).alias(f"v{i}") for i, v in enumerate(plan.values)]
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]
     views += [F.col(f"__sum_{i}").cast("double").alias(f"s{i}") for i in range(len(plan.summaries))]
+    views += [F.col("__code").alias("code")] if plan.code else []
     if plan.time:
         t, base = F.col("__t"), plan.time.base
         first = whole_days(plan.time, t) if base is None else since_base(plan.time, base, plan.time.base_fill)
         views += [t.alias("t"), first.cast("double").alias("first")]
         views.append(day_gap(plan.time).cast("double").alias("gap"))
-    kept = [c for c in frame.columns if not c.startswith(("__deg_", "__sum_", "__base", "__t", "__dt"))]
+    kept = [c for c in frame.columns if not c.startswith(("__deg_", "__sum_", "__base", "__t", "__dt", "__code"))]
     keys = _key_columns(plan)
     kept = [c for c in kept if c in keys or c.startswith("__")]
     views.append(held.alias("__holdout"))
@@ -60,6 +61,8 @@ def row_encoder(plan: TablePlan, segment_rows: int) -> Callable[[pd.DataFrame], 
         codes = np.full((len(part), len(plan.cards)), ABSENT, dtype=np.int16)
         for i, degree in enumerate(plan.degrees):
             codes[:, degree.at] = degree.codec.encode(part[f"d{i}"].to_numpy(float))
+        if plan.code:
+            codes[:, plan.code.at] = part["code"]
         for i, value in enumerate(plan.values):
             for k, column in enumerate(encode_value(value, part[f"v{i}"])):
                 codes[:, value.at + k] = column
@@ -107,7 +110,7 @@ def families(
 ) -> DataFrame:
     """One row per family segment: `codes` array (rows x C, in order), `context` array (P), lengths, start, size.
 
-    parents: the owner's rows as their key (__k0..) and `context`, see `contexts`; rows without an owner get ABSENT.
+    parents: of the owner's table, see `contexts`; rows without an owner get ABSENT.
     """
     if owner is None:
         one = F.lit(1)
@@ -134,26 +137,32 @@ def families(
         F.first("__holdout").alias("__holdout"),
     )
     match = [F.col(f"__o{i}") == F.col(f"__k{i}") for i in range(len(keys))]
-    joined = grouped.join(parents, match, "left")
+    joined = grouped.join(keyed(parents, owner, "context"), match, "left")
     absent = F.array_repeat(F.lit(ABSENT).cast("smallint"), width)
     context = F.coalesce(F.col("context"), absent).alias("context")
     return joined.select(F.xxhash64(*names).alias("bucket"), "__holdout", "codes", context, "length", "start", "size")
 
 
-def contexts(encoded: DataFrame, plan: TablePlan, key: tuple[str, ...], parents: DataFrame | None) -> DataFrame:
-    """What the children of a table are conditioned on: its key as __k0.., and its own and its ancestors' codes."""
-    keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(key)]
+def contexts(encoded: DataFrame, plan: TablePlan, parents: DataFrame | None) -> DataFrame:
+    """What other rows are conditioned on: the keys that foreign keys refer to, a row's own and its ancestors' codes.
+
+    parents: the same of the owner's table.
+    """
+    keys = [quoted(c) for c in plan.referenced]
     if plan.owner is None or parents is None:
         return encoded.select(*keys, F.col("codes").alias("context"))
     owners = [quoted(c).alias(f"__p{i}") for i, c in enumerate(plan.owner.columns)]
-    renamed = parents.select(
-        *[F.col(f"__k{i}").alias(f"__q{i}") for i in range(len(owners))], F.col("context").alias("above")
-    )
-    match = [F.col(f"__p{i}") == F.col(f"__q{i}") for i in range(len(owners))]
-    joined = encoded.select(*keys, *owners, "codes").join(renamed, match, "left")
+    match = [F.col(f"__p{i}") == F.col(f"__k{i}") for i in range(len(owners))]
+    joined = encoded.select(*keys, *owners, "codes").join(keyed(parents, plan.owner, "above"), match, "left")
     absent = F.array_repeat(F.lit(ABSENT).cast("smallint"), len(plan.context_cards))
     whole = F.concat(F.col("codes"), F.coalesce(F.col("above"), absent)).alias("context")
-    return joined.select(*[f"__k{i}" for i in range(len(keys))], whole)
+    return joined.select(*keys, whole)
+
+
+def keyed(parents: DataFrame, owner: OwnerPlan, name: str) -> DataFrame:
+    """The columns that an owner key refers to as __k0.., and the context of its rows as `name`."""
+    keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(owner.parent_columns)]
+    return parents.select(*keys, F.col("context").alias(name))
 
 
 def write_packs(segments: DataFrame, rows: int, path: str) -> None:

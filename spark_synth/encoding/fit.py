@@ -1,7 +1,8 @@
 """Fit the plans of all tables: columns first, then what parents carry of their children, then the sequence codecs.
 
 Reads the source tables; writes, below `work`, `rows/<table>` (rows in family order) and `frames/<table>` (the same
-with degrees and family summaries) as Parquet, so that no later step parses the source or repeats a window.
+with degrees and family summaries) and, for tables whose rows take part in links, `coded/<table>` (the same with the
+code of the row) as Parquet, so that no later step parses the source or repeats a window.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
 from spark_synth.encoding.derive import find_rules, sort_rules
+from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
 from spark_synth.encoding.fit_time import fit_time
 from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
     add_bases,
     attach,
-    family_statistics,
-    link_degrees,
     order_rows,
+    statistics_by_key,
     summary_plans,
 )
 from spark_synth.encoding.views import quoted
@@ -38,6 +39,7 @@ PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
 SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
 TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
+LINK_SUMMARIES = 24  # statistics of the rows that link to one at most
 MAX_DEGREES = 4096  # distinct degrees kept in the histogram
 
 
@@ -50,8 +52,8 @@ class Fitted:
     blooms: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def frame(self, spark: SparkSession, table: str) -> DataFrame:
-        """The rows of a table with positions, degrees and summaries."""
-        return spark.read.parquet(f"{self.work}/frames/{table}")
+        """The rows of a table with positions, degrees and summaries, and __code if they have codes."""
+        return spark.read.parquet(f"{self.work}/{'coded' if self.plans[table].code else 'frames'}/{table}")
 
 
 def fit_database(
@@ -66,7 +68,7 @@ def fit_database(
     note: Callable[[str], None],
 ) -> Fitted:
     """Plans of every table, fitted in Spark. `note` is told of each finished step."""
-    order = generation_order(owners)
+    order = generation_order(schema, owners)
     plans: dict[str, TablePlan] = {}
     blooms: dict[str, dict[str, np.ndarray]] = {}
 
@@ -92,10 +94,12 @@ def fit_database(
         frame = _write(spark, frame, f"{work}/frames/{t}")
         _fit_carried(frame, plans[t])
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
-        plans[t].number()
         note(f"families of {t}")
 
     each(order, parents)
+    _fit_codes(spark, rows, plans, seed, work, note)
+    for t in order:
+        plans[t].number(plans)
     for t in order:
         owner = plans[t].owner
         above = plans[owner.parent] if owner else None
@@ -168,19 +172,57 @@ def _with_children(
         degree = f"__deg_{len(plan.degrees)}"
         empty: NumericCodec = None  # type: ignore[assignment]
         plan.degrees.append(DegreePlan(child, fk.name, empty, [], 0, False))
-        rename = {"__d": degree}
-        if mine:
-            made = summary_plans(plans[child])[:MAX_SUMMARIES]
-            first = len(plan.summaries)
-            plan.summaries += [s for s, _ in made]
-            owner = plans[child].owner
-            assert owner is not None
-            found = family_statistics(rows[child], owner, [a for _, a in made])
-            rename |= {f"__s{i}": f"__sum_{first + i}" for i in range(len(made))}
-        else:
-            found = link_degrees(rows[child], fk.columns)
+        late = any(k.name == fk.name and k.late for k in plans[child].links)
+        most = 0 if late else MAX_SUMMARIES if mine else LINK_SUMMARIES
+        made = summary_plans(plans[child], fk.name, mine)[:most]
+        first = len(plan.summaries)
+        plan.summaries += [s for s, _ in made]
+        rename = {"__d": degree} | {f"__s{i}": f"__sum_{first + i}" for i in range(len(made))}
+        found = statistics_by_key(rows[child], fk.columns, [a for _, a in made])
         frame = attach(frame, fk.parent_columns, found, rename).fillna(0, subset=[degree])
     return frame
+
+
+def _fit_codes(
+    spark: SparkSession,
+    rows: Mapping[str, DataFrame],
+    plans: dict[str, TablePlan],
+    seed: int,
+    work: str,
+    note: Callable[[str], None],
+) -> None:
+    """Codes of all tables whose rows take part in links, written with their frames."""
+    linking = [t for t, p in plans.items() if any(not k.late for k in p.matched)]
+    found = [place for places in each(linking, lambda t: neighbours(rows[t], plans[t], seed)) for place in places]
+    coded = coded_tables(plans)
+
+    def code(t: str) -> None:
+        mine = [place for place in found if place[0].parent == t]
+        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, seed)
+        frame = _write(spark, frame, f"{work}/coded/{t}")
+        _fit_follows(frame, plans[t])
+        note(f"codes of {t}")
+
+    each(coded, code)
+    for plan in plans.values():
+        for link in plan.matched:
+            target = plans[link.parent].code
+            assert target is not None
+            link.clusters = target.clusters
+
+
+def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
+    """What follows from the code of a row where each has its own."""
+    assert plan.code is not None
+    if plan.code.clusters < plan.rows:
+        return
+    names = [f"__deg_{i}" for i in range(len(plan.degrees))] + [f"__sum_{i}" for i in range(len(plan.summaries))]
+    rows = (
+        frame.select("__code", *[quoted(n).cast("double") for n in names]).toPandas().set_index("__code").sort_index()
+    )
+    codecs = [d.codec for d in plan.degrees] + [s.codec for s in plan.summaries]
+    codes = [c.encode(rows[n].to_numpy(float)) for n, c in zip(names, codecs, strict=True)]
+    plan.code.follows = np.stack(codes, axis=1).tolist() if codes else []
 
 
 def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:

@@ -6,8 +6,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec, fit_numeric
-from spark_synth.encoding.plan import TablePlan, TimePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.profile import NumericProfile, numeric_profiles, value_counts
+from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, since_base, whole_days
 
 MAX_CELLS = 1024  # cells of the time axis

@@ -6,6 +6,7 @@ needs to know about the real table. It holds no rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -15,8 +16,11 @@ import numpy as np
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
+from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 5  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 6  # raised whenever plans of earlier code can no longer be read or mean something else
+STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
+MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
 
 
 class How(StrEnum):
@@ -29,7 +33,7 @@ class How(StrEnum):
     SINCE = "since"  # a date or timestamp as the difference to another column of the row
     CLOCK = "clock"  # a time of day written HHMM: minutes after midnight, or after another such column of the row
     NEAR = "near"  # a number as the difference to another number of the row
-    FLAG = "flag"  # only whether it is NULL (text, and links that are matched later)
+    FLAG = "flag"  # only whether it is NULL (text)
     REFERENCE = "reference"  # a foreign key into a reference table: one code per kept key
 
 
@@ -44,70 +48,6 @@ class ValuePlan:
     base: str | None = None  # for SINCE, CLOCK, NEAR: the column that is subtracted
     unit: int = 1  # for SINCE: seconds (or days, for dates) per unit
     keys: tuple[str, ...] = ()  # for REFERENCE: the foreign key columns
-
-
-@dataclass
-class TimePlan:
-    """The column that orders the rows of a family, as whole units since its origin.
-
-    unit: seconds per unit for timestamps, 1 for dates (days) and whole numbers.
-    base: column of the owner row that the first row's time is counted from, None for absolute.
-    base_fill: stands in for the base where the owner has none, or where there is no owner.
-    strict: no two rows of a family share a time.
-    clock, per_day: where the time of day has a pattern (shop hours), `first` and `delta` count days of `per_day` units
-        and `clock` codes the unit of the day; else None and 0.
-    low, last: the first and the last real time; no generated row is later.
-    step, cells: the time axis cut into `cells` cells of `step` units from `low`, an input of the generator.
-    first_at, delta_at, given_at: sub-columns.
-    """
-
-    column: str
-    type: str
-    unit: int
-    base: str | None
-    strict: bool
-    low: int
-    last: int
-    step: int
-    cells: int
-    first: NumericCodec
-    delta: NumericCodec
-    profile: list[float] = field(default_factory=list)
-    first_at: int = -1
-    delta_at: int = -1
-    given_at: int = -1
-    base_fill: int = 0
-    clock: NumericCodec | None = None
-    clock_at: int = -1
-    per_day: int = 0
-
-    @property
-    def counted(self) -> int:
-        """Units of time in which `first` and `delta` count."""
-        return self.per_day or 1
-
-    @property
-    def calendar(self) -> list[str]:
-        """Calendar inputs beside the cell."""
-        if self.type == "date":
-            return ["weekday", "month"]
-        return ["hour", "weekday", "month"] if self.type.startswith("timestamp") else []
-
-    @property
-    def given_cards(self) -> list[int]:
-        """Codes per given sub-column."""
-        return [self.cells + 2, *({"hour": 24, "weekday": 7, "month": 12}[c] for c in self.calendar)]
-
-    def features(self, times: np.ndarray) -> np.ndarray:
-        """Given codes int64 (n, G) of times int64 (n,)."""
-        cell = np.clip((times - self.low) // self.step, -1, self.cells) + 1
-        if not self.calendar:
-            return cell[:, None]
-        seconds = times * (86400 if self.type == "date" else self.unit)
-        days = seconds // 86400
-        month = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-        parts = {"hour": seconds // 3600 % 24, "weekday": (days + 3) % 7, "month": month}
-        return np.stack([cell, *(parts[c] for c in self.calendar)], axis=1)
 
 
 @dataclass
@@ -127,10 +67,27 @@ class DegreePlan:
 
 
 @dataclass
+class CodePlan:
+    """Clusters of the rows of a table that take part in links: alike in their values, degrees and neighbours.
+
+    places: for each cluster where its centre lies, neighbours of similar rows in similar places; the order of clusters
+    goes along these, so that clusters with near numbers are near.
+    follows: where every row of a small table is a cluster, the codes of its degrees and summaries, by cluster: such a
+    table is too small to learn from, and how many rows link to one and what they are like must fit the links.
+    """
+
+    clusters: int
+    places: list[list[float]]
+    follows: list[list[int]] = field(default_factory=list)
+    at: int = -1
+
+
+@dataclass
 class SummaryPlan:
-    """One statistic of the owned family in `table`: `stat` of the child's value `column` (or of its time)."""
+    """One statistic of the rows of `table` under foreign key `edge`: `stat` of their value (or time) `column`."""
 
     table: str
+    edge: str
     column: str
     stat: str  # mean | spread | share:<category> | first | span
     codec: NumericCodec
@@ -139,7 +96,12 @@ class SummaryPlan:
 
 @dataclass
 class LinkPlan:
-    """A foreign key other than the owner: its columns, its target, and whether it points into the table itself."""
+    """A foreign key other than the owner: its columns and its target.
+
+    reference: its target keeps its real rows, and which of them is a code of the row. late: filled when all rows exist.
+    clusters: of the target, one code each (plus one for NULL if nullable), sub-column `at`.
+    carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -147,6 +109,11 @@ class LinkPlan:
     parent_columns: tuple[str, ...]
     reference: bool
     nullable: bool
+    late: bool = False
+    clusters: int = 0
+    at: int = -1
+    carried: tuple[int, ...] = ()
+    carried_at: int = -1
 
 
 @dataclass
@@ -180,6 +147,7 @@ class TablePlan:
     values: list[ValuePlan] = field(default_factory=list)
     time: TimePlan | None = None
     degrees: list[DegreePlan] = field(default_factory=list)
+    code: CodePlan | None = None
     summaries: list[SummaryPlan] = field(default_factory=list)
     course: list[SummaryPlan] = field(default_factory=list)  # the owner's summaries of this table's first time and span
     derived: list[dict[str, Any]] = field(default_factory=list)
@@ -187,8 +155,30 @@ class TablePlan:
     context_cards: list[int] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
 
-    def number(self) -> None:
-        """Give every sub-column its place: degrees, time, values, summaries (chain rule order)."""
+    @property
+    def matched(self) -> list[LinkPlan]:
+        """The links that are matched to rows of another generated table, or of this one."""
+        return [] if self.reference else [k for k in self.links if not k.reference]
+
+    @property
+    def sources(self) -> set[str]:
+        """Tables whose rows a row of this one is conditioned on: its owner's, and those of its links."""
+        return {k.parent for k in self.matched} | ({self.owner.parent} if self.owner else set())
+
+    @property
+    def structure(self) -> int:
+        """Leading sub-columns that are drawn before links are matched; 0 for a table without such links."""
+        return max((k.at + 1 for k in self.matched), default=0)
+
+    @property
+    def fixed(self) -> int:
+        """Leading sub-columns that are known when the values of a row are drawn: structure, and what links lead to."""
+        return self.structure + sum(len(k.carried) for k in self.matched)
+
+    def number(self, plans: Mapping[str, TablePlan]) -> None:
+        """Give every sub-column its place, in the order of the chain rule: structure (degrees, own code, codes of link
+        targets), what links lead to, time, values, summaries. Targets of links that are not late must be numbered.
+        """
         cards: list[int] = []
 
         def place(*more: int) -> int:
@@ -197,6 +187,14 @@ class TablePlan:
 
         for degree in self.degrees:
             degree.at = place(degree.codec.card)
+        if self.code:
+            self.code.at = place(self.code.clusters)
+        for link in self.matched:
+            link.at = place(link.clusters + link.nullable)
+        for link in self.matched:
+            target = plans[link.parent]
+            link.carried = () if link.late else target.shown
+            link.carried_at = place(*(target.cards[i] for i in link.carried))
         if self.time:
             self.time.first_at = place(self.time.first.card)
             self.time.delta_at = place(self.time.delta.card)
@@ -207,11 +205,33 @@ class TablePlan:
             value.at = place(*(c.card for c in value.codecs))
         for summary in self.summaries:
             summary.at = place(summary.codec.card)
-        self.cards = cards or [1]  # a table of keys alone: one constant sub-column, so that shapes are never empty
+        if len(cards) == self.fixed:  # a table of keys alone: a constant sub-column, so that there is one to draw
+            cards.append(1)
+        self.cards = cards
 
-    def features(self) -> list[list[list[float]]]:
-        """For each sub-column, the features (K, F) of its codes that follow from their order."""
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """Sub-columns that rows with a link to this one are conditioned on: up to MAX_SHOWN, without its code."""
+        passed = {self.code.at} if self.code else set[int]()
+        passed |= {k.carried_at + i for k in self.matched for i in range(len(k.carried))}
+        return tuple(i for i in range(len(self.cards)) if i not in passed)[:MAX_SHOWN]
+
+    @property
+    def following(self) -> list[int]:
+        """The sub-columns that `code.follows` tells."""
+        return [d.at for d in self.degrees] + [s.at for s in self.summaries]
+
+    def features(self, plans: Mapping[str, TablePlan]) -> list[list[list[float]]]:
+        """For each sub-column, the features (K, F) of its codes that follow from their order or place."""
         out = [d.codec.features() for d in self.degrees]
+        out += [np.array(self.code.places)] if self.code else []
+        for link in self.matched:
+            code = plans[link.parent].code
+            assert code is not None
+            out.append(np.pad(np.array(code.places), ((int(link.nullable), 0), (0, 0))))
+        for link in self.matched:
+            above = plans[link.parent].features(plans) if link.carried else []
+            out += [np.array(above[i]) for i in link.carried]
         if self.time:
             cells = np.pad(ordered_features(np.linspace(0, 1, self.time.cells + 1)), ((1, 0), (0, 0)))
             drawn = [self.time.first, self.time.delta, *([self.time.clock] if self.time.clock else [])]
@@ -219,7 +239,7 @@ class TablePlan:
             out += [np.zeros((card, 0)) for card in self.time.given_cards[1:]]
         out += [c.features() for v in self.values for c in v.codecs]
         out += [s.codec.features() for s in self.summaries]
-        return [f.tolist() for f in out] or [[[]]]
+        return [f.tolist() for f in out] + [[[]]] * (len(self.cards) - len(out))
 
     @property
     def given(self) -> list[int]:
@@ -260,6 +280,7 @@ class TablePlan:
             for x in d["values"]
         ]
         d["time"] = TimePlan(**_codecs(d["time"], "first", "delta", "clock")) if d["time"] else None
+        d["code"] = CodePlan(**d["code"]) if d["code"] else None
         d["degrees"] = [DegreePlan(**_codecs(x, "codec")) for x in d["degrees"]]
         d["course"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["course"]]
         d["summaries"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["summaries"]]

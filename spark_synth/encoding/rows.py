@@ -8,7 +8,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import How, OwnerPlan, SummaryPlan, TablePlan, TimePlan, ValuePlan
+from spark_synth.encoding.plan import How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
+from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.encoding.views import number_of, quoted, time_units, value_view
 
 SPLITS = 1000  # numbers of the split into training and held-out families
@@ -59,30 +60,28 @@ def add_bases(
     return rows.join(parent.select(*keys, *dates), match, "left").drop(*[f"__k{i}" for i in range(len(keys))])
 
 
-def summary_plans(child: TablePlan) -> list[tuple[SummaryPlan, Column]]:
-    """(plan without codec, aggregate) of every statistic that the parent carries of its family in `child`."""
+def summary_plans(child: TablePlan, edge: str, owner: bool) -> list[tuple[SummaryPlan, Column]]:
+    """(plan without codec, aggregate) of every statistic that a row carries of the rows of `child` under a foreign key.
+
+    owner: whether these are its family, which begins and ends; else their mean time stands for that.
+    """
     made: list[tuple[str, str, Column]] = []
     if child.time:
         t = F.col("__t").cast("double")
-        made += [(child.time.column, "first", F.min(t)), (child.time.column, "span", F.max(t) - F.min(t))]
+        course = [("first", F.min(t)), ("span", F.max(t) - F.min(t))] if owner else [("mean", F.avg(t))]
+        made += [(child.time.column, stat, c) for stat, c in course]
     for value in child.values:
         made += [(value.column, stat, c) for stat, c in _statistics(value, child.columns)]
     empty = None  # the codec is fitted later, from the aggregates themselves
-    return [(SummaryPlan(child.table, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
+    return [(SummaryPlan(child.table, edge, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
 
 
-def family_statistics(rows: DataFrame, owner: OwnerPlan, aggregates: list[Column]) -> DataFrame:
-    """One row per owner key (__k0..): its degree and the aggregates as __s0.. ."""
-    keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(owner.columns)]
-    owned = rows.where(F.col(NULL_FAMILY).isNull())
-    named = [a.alias(f"__s{i}") for i, a in enumerate(aggregates)]
-    return owned.groupBy(*keys).agg(F.count(F.lit(1)).alias("__d"), *named)
-
-
-def link_degrees(df: DataFrame, columns: tuple[str, ...]) -> DataFrame:
-    """One row per foreign key value (__k0..): the rows that carry it, as __d."""
+def statistics_by_key(rows: DataFrame, columns: tuple[str, ...], aggregates: list[Column]) -> DataFrame:
+    """One row per value of a foreign key (__k0..): the rows that carry it, as __d, and the aggregates as __s0.. ."""
     keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(columns)]
-    return df.dropna(subset=[f"`{c}`" for c in columns]).groupBy(*keys).agg(F.count(F.lit(1)).alias("__d"))
+    named = [a.alias(f"__s{i}") for i, a in enumerate(aggregates)]
+    kept = rows.dropna(subset=[f"`{c}`" for c in columns])
+    return kept.groupBy(*keys).agg(F.count(F.lit(1)).alias("__d"), *named)
 
 
 def attach(df: DataFrame, parent_columns: tuple[str, ...], found: DataFrame, rename: dict[str, str]) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -10,11 +10,10 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.encode import contexts, encode_rows, families, frequencies, write_packs
 from spark_synth.encoding.fit import Fitted, each
+from spark_synth.encoding.linked import fill_linked
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.rows import SPLITS
 from spark_synth.encoding.views import quoted
-from spark_synth.schema.graph import owned_children
-from spark_synth.schema.model import ForeignKey
 
 FEW_FAMILIES = 30  # below it single segments are held out, if families are long
 
@@ -33,12 +32,11 @@ class TrainingSet:
 def write_training_sets(
     spark: SparkSession,
     fitted: Fitted,
-    owners: Mapping[str, ForeignKey | None],
     segment_rows: int,
     holdout: float,
     note: Callable[[str], None],
 ) -> dict[str, TrainingSet]:
-    """Write `encoded/`, `context/` and `packs/` below the work folder, parents before children, levels side by side."""
+    """Write `encoded/`, `linked/`, `context/` and `packs/` below the work folder, parents before children."""
     work, sets = fitted.work, {}
 
     def encode(t: str) -> None:
@@ -48,19 +46,21 @@ def write_training_sets(
         frame.write.mode("overwrite").parquet(f"{work}/encoded/{t}")
 
     each(list(fitted.plans), encode)
+    for t, plan in fitted.plans.items():  # in the order of generation: what a link leads to may itself have links
+        if plan.matched:
+            _link(spark, fitted, t)
     parents: dict[str, DataFrame] = {}
+    seen = {t for plan in fitted.plans.values() for t in plan.sources}
     for t, plan in fitted.plans.items():
-        owned = owned_children(t, owners)
-        if owned:
+        if t in seen:
             above = parents[plan.owner.parent] if plan.owner else None
-            key = owned[0][1].parent_columns
-            made = contexts(spark.read.parquet(f"{work}/encoded/{t}"), plan, key, above)
+            made = contexts(encoded_rows(spark, work, plan), plan, above)
             made.write.mode("overwrite").parquet(f"{work}/context/{t}")
             parents[t] = spark.read.parquet(f"{work}/context/{t}")
 
     def pack(t: str) -> None:
         plan = fitted.plans[t]
-        encoded = spark.read.parquet(f"{work}/encoded/{t}")
+        encoded = encoded_rows(spark, work, plan)
         above = parents[plan.owner.parent] if plan.owner else None
         segments = families(encoded, plan.owner, above, len(plan.context_cards), segment_rows)
         write_packs(segments, plan.rows, f"{work}/packs/{t}")
@@ -71,6 +71,19 @@ def write_training_sets(
 
     each([t for t, plan in fitted.plans.items() if not plan.reference], pack)
     return sets
+
+
+def encoded_rows(spark: SparkSession, work: str, plan: TablePlan) -> DataFrame:
+    """The encoded rows of a table, those with links with what the links lead to."""
+    return spark.read.parquet(f"{work}/{'linked' if plan.matched else 'encoded'}/{plan.table}")
+
+
+def _link(spark: SparkSession, fitted: Fitted, t: str) -> None:
+    work, plan = fitted.work, fitted.plans[t]
+    late = {k.parent: spark.read.parquet(f"{work}/encoded/{k.parent}") for k in plan.matched if k.late}
+    early = {k.parent: encoded_rows(spark, work, fitted.plans[k.parent]) for k in plan.matched if not k.late}
+    rows = fill_linked(spark.read.parquet(f"{work}/encoded/{t}"), plan, fitted.plans, late | early)
+    rows.write.mode("overwrite").parquet(f"{work}/linked/{t}")
 
 
 def split_number(plan: TablePlan, segment_rows: int) -> Column:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import How, TimePlan, ValuePlan
+from spark_synth.encoding.plan import How, ValuePlan
+from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.schema.names import quote
 
 SECONDS_PER_DAY = 86400
@@ -47,7 +48,7 @@ def value_view(value: ValuePlan, types: dict[str, str]) -> Column:
     if value.how is How.REFERENCE:
         return key_text([quoted(c) for c in value.keys])
     if value.how is How.FLAG:
-        return F.when(key_text([quoted(c) for c in value.keys or (value.column,)]).isNotNull(), "1.0")
+        return F.when(quoted(value.column).isNotNull(), "1.0")
     column = quoted(value.column)
     if value.how is How.CATEGORY:
         return column.cast("string")

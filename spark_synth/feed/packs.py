@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,25 @@ PARTS = 8  # pieces that a batch is made of, at least, where families are small 
 FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size"]
 
 
+@dataclass(frozen=True)
+class PackShape:
+    """Sub-columns of the rows in a pack, and of their context; used: the leading sub-columns that are wanted."""
+
+    columns: int
+    context: int
+    used: int | None = None
+
+
 class PackFeed:
     """Endless shuffled batches of about `batch_rows` rows from the packs in the folder `path`.
 
     What is shuffled are packs, or parts of them where a batch holds fewer rows than PARTS packs would. The order
     depends on the seed alone. Close it (or use it as a context manager) to stop the reader's thread.
+    shape: of the packs.
     """
 
-    def __init__(self, path: str, columns: int, context: int, batch_rows: int, seed: int) -> None:
-        self.columns, self.context, self.batch_rows = columns, context, batch_rows
+    def __init__(self, path: str, shape: PackShape, batch_rows: int, seed: int) -> None:
+        self.shape, self.batch_rows = shape, batch_rows
         self.random = np.random.default_rng(seed)
         self.reader = _reader(path, epochs=None)
 
@@ -64,7 +75,7 @@ class PackFeed:
         """Packs in random order: each goes out when a later one takes its place in the buffer."""
         buffer: list[FamilyBatch] = []
         for group in self.reader:
-            packs = [p for whole in _packs(group, self.columns, self.context) for p in self._parts(whole)]
+            packs = [p for whole in _packs(group, self.shape) for p in self._parts(whole)]
             size = min(BUFFER_PACKS, max(len(packs), len(buffer)))
             for i in self.random.permutation(len(packs)):
                 if len(buffer) < size:
@@ -87,13 +98,13 @@ class PackFeed:
         yield from (FamilyBatch(*p) for p in zip(*parts, strict=True))
 
 
-def read_packs(path: str, columns: int, context: int, max_rows: int) -> list[FamilyBatch]:
+def read_packs(path: str, shape: PackShape, max_rows: int) -> list[FamilyBatch]:
     """The first packs of a folder, up to about `max_rows` rows, in a fixed order: the held-out families."""
     out: list[FamilyBatch] = []
     rows = 0
     with _reader(path, epochs=1) as reader:
         for group in reader:
-            for pack in _packs(group, columns, context):
+            for pack in _packs(group, shape):
                 if rows < max_rows:
                     out.append(pack)
                     rows += pack.rows
@@ -114,17 +125,18 @@ def _reader(path: str, epochs: int | None) -> Any:  # noqa: ANN401 - petastorm i
         )
 
 
-def _packs(group: Any, columns: int, context: int) -> Iterator[FamilyBatch]:  # noqa: ANN401
+def _packs(group: Any, shape: PackShape) -> Iterator[FamilyBatch]:  # noqa: ANN401
     for i in range(len(group.rows)):
         families = int(group.families[i])
         yield FamilyBatch(
-            codes=_tensor(group.codes[i], np.int16, (-1, columns)),
-            context=_tensor(group.context[i], np.int16, (families, context)),
+            codes=_tensor(group.codes[i], np.int16, (-1, shape.columns), shape.used),
+            context=_tensor(group.context[i], np.int16, (families, shape.context)),
             lengths=_tensor(group.lengths[i], np.int32, (families,)),
             start=_tensor(group.start[i], np.int32, (families,)),
             size=_tensor(group.size[i], np.int32, (families,)),
         )
 
 
-def _tensor(data: bytes, dtype: type, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.from_numpy(np.frombuffer(data, dtype=dtype).reshape(shape).astype(np.int64))
+def _tensor(data: bytes, dtype: type, shape: tuple[int, ...], used: int | None = None) -> torch.Tensor:
+    whole: np.ndarray = np.frombuffer(data, dtype=dtype).reshape(shape)
+    return torch.from_numpy((whole if used is None else whole[:, :used]).astype(np.int64))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from spark_synth.encoding.bloom import Bloom
 from spark_synth.encoding.keys import make_keys
-from spark_synth.encoding.plan import How, TablePlan
+from spark_synth.encoding.plan import STRUCTURE, How, TablePlan
 from spark_synth.encoding.text import TextMaker
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.decode import decode_values, decoded_fields
@@ -24,13 +24,16 @@ from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.spec import GeneratorSpec
 
+Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
+
 
 @dataclass(frozen=True)
 class BlockJob:
     """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
 
     count: rows of the whole synthetic table. parent: whether other tables hang on this one, so that its rows carry
-    their codes. Paths must be readable from executors.
+    their codes. tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure
+    sub-column, how often each of its codes may occur in a family. Paths must be readable from executors.
     """
 
     folder: str
@@ -38,6 +41,8 @@ class BlockJob:
     seed: int
     count: int
     parent: bool
+    tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
+    room: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,53 +57,91 @@ def output_fields(plan: TablePlan, parent: bool) -> dict[str, str]:
     """Names and Spark types of what `block_maker` yields."""
     fields = {"__idx": "bigint", **decoded_fields(plan)}
     fields |= {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
+    fields |= {f"l{i}": "string" for i in range(len(early_columns(plan)))}
+    fields |= {f"__late_{i}": "smallint" for i, k in enumerate(plan.matched) if k.late}
     fields |= {f"k{i}": "bigint" if k.how in ("integer", "position") else "string" for i, k in enumerate(plan.keys)}
     fields |= {f"w{i}": "string" for i in range(len(plan.texts))}
     fields |= {f"__deg_{i}": "bigint" for i in range(len(plan.degrees))}
     return fields | ({"__context": "array<smallint>"} if parent else {})
 
 
-def block_maker(job: BlockJob) -> Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]:
+def structure_fields(plan: TablePlan) -> dict[str, str]:
+    """Names and Spark types of what `structure_maker` yields: row and segment numbers, owner, codes."""
+    owners = {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
+    return {"__idx": "bigint", "__segment": "bigint", **owners, "__codes": "array<smallint>"}
+
+
+def early_columns(plan: TablePlan) -> list[str]:
+    """Foreign key columns that are known when the values of a row are drawn, besides the owner's."""
+    return [c for k in plan.matched if not k.late for c in k.columns]
+
+
+def structure_maker(job: BlockJob) -> Maker:
+    """As `block_maker`, for what comes before links are matched."""
+    return _per_block(lambda block: draw_structure(job, block))
+
+
+def block_maker(job: BlockJob) -> Maker:
     """A function for mapInPandas: segments sorted by block and row, in; rows of these blocks, out.
 
     At most one block of segments and its rows are held at a time.
     """
+    return _per_block(lambda block: draw_block(job, block))
 
+
+def _per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
     def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         torch.set_num_threads(1)  # one core per task; a fixed number also keeps float sums the same everywhere
         for block in _whole_blocks(frames):
-            yield draw_block(job, block)
+            yield draw(_longest_first(block))
 
     return generate
 
 
+def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
+    """Degrees, own code and codes of link targets of all rows of one block: the columns of `structure_fields`."""
+    model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
+    number = int(block["block"].iloc[0])
+    generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
+    context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
+    tilt = {j: torch.from_numpy(t) for j, t in job.tilt.items()}
+    room = Room(job.room, len(block)) if job.room else None
+    codes = model.sample(torch.from_numpy(context), *sizes, generator, masks=room, tilt=tilt).numpy()
+    _follow(_plan(f"{job.folder}/{job.table}"), codes)
+    family, inner = _members(sizes[0].numpy())
+    head = block["row"].to_numpy(np.int64)[family]
+    out = pd.DataFrame({"__idx": head + inner, "__segment": head})
+    for name in (c for c in block.columns if c.startswith("o")):
+        out[name] = block[name].to_numpy(object)[family]
+    out["__codes"] = list(codes.astype(np.int16))
+    return out.sort_values("__idx", kind="stable")
+
+
 def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
-    """All rows of one block. `block`: the segments of generation.degrees, with owner keys, context and base."""
+    """All rows of one block. `block`: the segments of generation.degrees, with owner keys, context and base, and for a
+    table with links what is known of each row: `fixed` (its fixed codes) and l0.. (its keys), rows after each other."""
     loaded = _load(job.folder, job.table, job.seed)
-    plan, spec = loaded.plan, loaded.model.spec
-    block = block.sort_values(["rows", "row"], ascending=[False, True], kind="stable").reset_index(drop=True)
+    plan, model = loaded.plan, loaded.model
     lengths, start = block["rows"].to_numpy(np.int64), block["start"].to_numpy(np.int64)
     number = int(block["block"].iloc[0])
     rng = np.random.default_rng(stream(job.seed, "values", job.table, number))
     generator = torch.Generator().manual_seed(stream(job.seed, "codes", job.table, number))
-    context = _context(block, len(spec.context_cards))
+    context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
-    codes = loaded.model.sample(
-        torch.from_numpy(context),
-        torch.from_numpy(lengths),
-        torch.from_numpy(start),
-        torch.from_numpy(block["size"].to_numpy(np.int64)),
-        generator,
-        clock,
-        clock,
-    ).numpy()
-    family = np.repeat(np.arange(len(block)), lengths)
-    inner = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    fixed = torch.from_numpy(_flat(block["fixed"]).reshape(-1, plan.fixed).astype(np.int64)) if plan.fixed else None
+    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, clock, fixed).numpy()
+    _follow(plan, codes)
+    family, inner = _members(lengths)
     index = block["row"].to_numpy(np.int64)[family] + inner
     out = decode_values(plan, codes, clock.times if clock else None, rng)
     out.insert(0, "__idx", index)
     for i in range(len(plan.owner.columns) if plan.owner else 0):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
+    for i in range(len(early_columns(plan))):
+        out[f"l{i}"] = _flat(block[f"l{i}"])
+    for i, link in enumerate(plan.matched):
+        if link.late:
+            out[f"__late_{i}"] = codes[:, link.at].astype(np.int16)
     salt = f"{job.seed}/{job.table}"
     position, count = start[family] + inner, max(job.count, plan.rows)
     for i, key in enumerate(plan.keys):
@@ -111,16 +154,80 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     return out.sort_values("__idx", kind="stable")[list(output_fields(plan, job.parent))]
 
 
+class Room:
+    """Implements models.base.Masks: a family links to a target once, so to a cluster as often as it has targets."""
+
+    def __init__(self, room: Mapping[int, np.ndarray], families: int) -> None:
+        self.room = room
+        self.used = {j: np.zeros((families, len(most)), dtype=np.int32) for j, most in room.items()}
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K), or None for all: codes that still have room; all where none has."""
+        if column not in self.room:
+            return None
+        free = self.used[column][:active] < self.room[column]
+        allowed: np.ndarray = free | ~free.any(1, keepdims=True)
+        return allowed
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Count what the row of every family uses up."""
+        for j, used in self.used.items():
+            used[np.arange(len(codes)), codes[:, j]] += 1
+
+
+def _follow(plan: TablePlan, codes: np.ndarray) -> None:
+    """Set, in place, the sub-columns that follow from a row's own code."""
+    if plan.code and plan.code.follows:
+        table = np.array(plan.code.follows)[codes[:, plan.code.at]]
+        for i, at in enumerate(plan.following):
+            if at < codes.shape[1]:
+                codes[:, at] = table[:, i]
+
+
+def _longest_first(block: pd.DataFrame) -> pd.DataFrame:
+    ordered = block.sort_values(["rows", "row"], ascending=[False, True], kind="stable")
+    return ordered.reset_index(drop=True)
+
+
+def _sizes(block: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """int64 (B,): rows of each segment, position of its first row in the family, rows of the family."""
+    rows, start, size = (torch.from_numpy(block[c].to_numpy(np.int64)) for c in ("rows", "start", "size"))
+    return rows, start, size
+
+
+def _members(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (N,) each: the segment of every row, and its place therein."""
+    family = np.repeat(np.arange(len(lengths)), lengths)
+    return family, np.arange(len(family)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _flat(arrays: pd.Series) -> np.ndarray:
+    """The arrays of all segments after each other."""
+    return np.concatenate([np.asarray(a) for a in arrays])
+
+
+@lru_cache(maxsize=8)
+def _plan(folder: str) -> TablePlan:
+    return TablePlan.from_json(json.loads((Path(folder) / "plan.json").read_text()))
+
+
+@lru_cache(maxsize=8)
+def _model(folder: str) -> Autoregressive:
+    """A trained network, once per Python worker."""
+    at = Path(folder)
+    model = Autoregressive(GeneratorSpec.from_json(json.loads((at / "spec.json").read_text())))
+    model.load_state_dict(load_file(at / "weights.safetensors"))
+    return model
+
+
 @lru_cache(maxsize=4)
 def _load(folder: str, table: str, seed: int) -> _Loaded:
     """Plan, model, filters and text makers of a table, once per Python worker."""
     at = Path(folder) / table
-    plan = TablePlan.from_json(json.loads((at / "plan.json").read_text()))
-    model = Autoregressive(GeneratorSpec.from_json(json.loads((at / "spec.json").read_text())))
-    model.load_state_dict(load_file(at / "weights.safetensors"))
+    plan = _plan(str(at))
     blooms = {name: Bloom(words) for name, words in _filters(at).items()}
     texts = [TextMaker(t, stream(seed, "text", table, t.column) % 2**31, blooms.get(t.column)) for t in plan.texts]
-    return _Loaded(plan, model, blooms, texts)
+    return _Loaded(plan, _model(str(at)), blooms, texts)
 
 
 def _filters(at: Path) -> dict[str, np.ndarray]:

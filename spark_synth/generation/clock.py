@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spark_synth.encoding.plan import TimePlan
+from spark_synth.encoding.time_plan import TimePlan
 
 FOREVER = np.iinfo(np.int64).max // 4
 PACE = 2.0  # longest gap of a family that is late, in mean gaps that are left
@@ -72,6 +72,9 @@ class FamilyClock:
         later = self.last[None, :] > passed[:, None] - (not self.plan.strict)
         free: np.ndarray = later & (self.plan.clock.lowest()[None, :] <= left[:, None])
         return free
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Nothing: `advance` has seen the row."""
 
     def _longest(self, active: int, step: int) -> np.ndarray:
         """float64 (active,): the longest gap before this row, in what the plan counts.

@@ -8,6 +8,7 @@ known before any child is generated. Long families are cut into segments, which 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from spark_synth.encoding.plan import DegreePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
 TASK_ROWS = 1_000_000  # rows that one task of a shuffle holds, about
+RANKED_ROWS = 10_000  # rows of a table that is ranked one by one
 GOLDEN = 0.6180339887498949
 
 
@@ -44,31 +46,63 @@ def running_total(rows: DataFrame, column: str, total: int | None, slack: float 
 
     Rounding the scaled running sum keeps every size within one of its scaled value and zero at zero. None: as it is.
     """
-    block = F.floor(F.col("__idx") / SUM_BLOCK)
-    sums = rows.groupBy(block.alias("__block")).agg(F.sum(column).alias("__sum"))
-    before = F.sum("__sum").over(Window.orderBy("__block").rowsBetween(Window.unboundedPreceding, -1))
-    bases = sums.select("__block", F.coalesce(before, F.lit(0)).alias("__base"))
-    row = sums.agg(F.sum("__sum").alias("s"), F.count(F.lit(1)).alias("blocks")).head()
-    assert row is not None
-    found = row["s"] or 0
+    placed, sums = prefix_sums(rows, column)
+    found = sum(sums.values())
     near = total is None or not found or abs(total - found) <= slack * total
     scale = 1.0 if near or total is None else total / found
-    inside = Window.partitionBy("__block").orderBy("__idx").rowsBetween(Window.unboundedPreceding, -1)
-    placed = spread(rows.withColumn("__block", block), "__block", row["blocks"] * SUM_BLOCK).join(bases, "__block")
-    start = F.col("__base") + F.coalesce(F.sum(column).over(inside), F.lit(0))
-    placed = placed.withColumn("__start", start)
     first = F.floor(F.col("__start") * scale + 0.5).cast("bigint")
     end = F.floor((F.col("__start") + F.col(column)) * scale + 0.5).cast("bigint")
     sized = placed.select("*", first.alias("first"), (end - first).alias("size"))
-    return sized.drop("__block", "__base", "__start", column), math.floor(found * scale + 0.5)
+    return sized.drop("__start", column), math.floor(found * scale + 0.5)
 
 
-def spread(rows: DataFrame, column: str, count: int) -> DataFrame:
-    """`rows`, about `count` of them, dealt out by a column so that no task holds more than TASK_ROWS of them, about.
+def prefix_sums(rows: DataFrame, column: str, group: str | None = None) -> tuple[DataFrame, dict[int, int]]:
+    """`rows` with __start, the sum of `column` over smaller __idx, and the whole sum.
+
+    group: an integer column, within whose values the sums are taken. The sums are by group, or that of 0 without one.
+    """
+    block, names = F.floor(F.col("__idx") / SUM_BLOCK), [group] if group else []
+    counted = [F.sum(column).alias("__sum"), F.count(F.lit(1)).alias("__rows")]
+    sums = rows.groupBy(*names, block.alias("__block")).agg(*counted)
+    totals = sums.groupBy(*names).agg(F.sum("__sum").alias("n"), F.sum("__rows").alias("rows")).collect()
+    before = Window.partitionBy(*names).orderBy("__block").rowsBetween(Window.unboundedPreceding, -1)
+    base = F.coalesce(F.sum("__sum").over(before), F.lit(0)).alias("__base")
+    cell = [*names, "__block"]
+    inside = Window.partitionBy(*cell).orderBy("__idx").rowsBetween(Window.unboundedPreceding, -1)
+    placed = spread(rows.withColumn("__block", block), cell, sum(r["rows"] or 0 for r in totals))
+    placed = placed.join(sums.select(*cell, base), cell)
+    start = F.col("__base") + F.coalesce(F.sum(column).over(inside), F.lit(0))
+    placed = placed.withColumn("__start", start).drop("__block", "__base")
+    return placed, {(r[group] if group else 0): r["n"] or 0 for r in totals}
+
+
+def exact_units(parents: DataFrame, degree: Column, total: int) -> DataFrame:
+    """`parents` with `size`, 0 or 1, in all `total`, or as many as there are parents.
+
+    1 where `degree` is not 0, less some evenly chosen ones where these are too many; else also for some of the others.
+    """
+    drawn = parents.withColumn("__unit", F.least(F.coalesce(degree, F.lit(0)), F.lit(1)).cast("bigint"))
+    counts = {r["__unit"]: r["count"] for r in drawn.groupBy("__unit").count().collect()}
+    ones, zeros = counts.get(1, 0), counts.get(0, 0)
+    kept, added = min(total, ones), max(0, min(total - ones, zeros))
+    one = F.lit(1).cast("bigint")
+    ranked, _ = prefix_sums(drawn.withColumn("__one", one), "__one", "__unit")
+    rank, whole = F.col("__start"), "decimal(38,0)"
+
+    def chosen(many: int, of: int) -> Column:
+        share = [F.floor(x.cast(whole) * many / max(1, of)) for x in (rank, rank + 1)]
+        return (share[1] > share[0]).cast("bigint")
+
+    size = F.when(F.col("__unit") == 1, chosen(kept, ones)).otherwise(chosen(added, zeros))
+    return ranked.withColumn("size", size).drop("__unit", "__one", "__start")
+
+
+def spread(rows: DataFrame, columns: Sequence[str], count: int) -> DataFrame:
+    """`rows`, about `count` of them, dealt out by columns so that no task holds more than TASK_ROWS of them, about.
 
     What the session's number of shuffle partitions gives a task grows with the rows.
     """
-    return rows.repartition(-(-count // TASK_ROWS), column) if count > TASK_ROWS else rows
+    return rows.repartition(-(-count // TASK_ROWS), *columns) if count > TASK_ROWS else rows
 
 
 def segments(families: DataFrame, segment_rows: int, block_rows: int) -> DataFrame:
@@ -101,21 +135,32 @@ def ownerless(spark: SparkSession, rows: int, family: int, first: int, block_row
 
 
 def _to_real_distribution(drawn: DataFrame, plan: DegreePlan) -> DataFrame:
-    """Map drawn degrees to real ones of the same rank; ties are spread evenly by the golden-ratio sequence."""
+    """Map drawn degrees to real ones of the same rank; ties are spread evenly by the golden-ratio sequence.
+
+    Small tables are ranked one by one: as many rows as the real table has get exactly its degrees.
+    """
     counted = {r["__drawn"]: r["count"] for r in drawn.groupBy("__drawn").count().collect()}
     values = np.array(sorted(counted), dtype=np.int64)
     shares = np.array([counted[v] for v in values], dtype=float)
     ends = np.cumsum(shares) / shares.sum()
+    exact = sum(counted.values()) <= RANKED_ROWS
+    rank = F.lit(0)
+    if exact:
+        rank = F.row_number().over(Window.orderBy("__drawn", F.xxhash64("__idx"))) - 1
     real = np.array([d for d, _ in plan.histogram], dtype=np.int64)
     weights = np.array([n for _, n in plan.histogram], dtype=float)
     real_ends = np.cumsum(weights) / weights.sum()
 
     @pandas_udf("bigint")  # type: ignore[call-overload,untyped-decorator]
-    def mapped(degree: pd.Series, index: pd.Series) -> pd.Series:
-        at = np.searchsorted(values, degree.to_numpy())
-        low = np.where(at > 0, ends[at - 1], 0.0)
-        place = low + (ends[at] - low) * ((index.to_numpy() + 0.5) * GOLDEN % 1.0)
-        rank = np.searchsorted(real_ends, place, side="right").clip(max=len(real) - 1)
-        return pd.Series(real[rank])
+    def mapped(degree: pd.Series, index: pd.Series, rank: pd.Series) -> pd.Series:
+        if exact:
+            place = (rank.to_numpy() + 0.5) / shares.sum()
+        else:
+            at = np.searchsorted(values, degree.to_numpy())
+            low = np.where(at > 0, ends[at - 1], 0.0)
+            place = low + (ends[at] - low) * ((index.to_numpy() + 0.5) * GOLDEN % 1.0)
+        found = np.searchsorted(real_ends, place, side="right").clip(max=len(real) - 1)
+        return pd.Series(real[found])
 
-    return drawn.withColumn("__drawn", mapped(F.col("__drawn"), F.col("__idx")))
+    ranked = drawn.withColumn("__rank", rank)
+    return ranked.withColumn("__drawn", mapped(F.col("__drawn"), F.col("__idx"), F.col("__rank"))).drop("__rank")

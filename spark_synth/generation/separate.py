@@ -20,18 +20,26 @@ PARTNERS = 16  # rows that each repeating row tries in one round
 
 
 def separate(
-    rows: DataFrame, unique: Sequence[str], link: Sequence[str], seed: int, work: str, drop: bool
+    rows: DataFrame,
+    unique: Sequence[str],
+    link: Sequence[str],
+    seed: int,
+    work: str,
+    drop: bool,
+    cell: tuple[str, str] | None = None,
 ) -> DataFrame:
     """`rows` (with __idx from 0) in which no values of the columns `unique` occur twice.
 
     Only the columns `link`, all of them in `unique`, change, and only by exchange between rows. Rows with a NULL in
     `unique` are left alone. drop: whether rows that still repeat others after all rounds go; they stay otherwise.
-    work: a folder for the state between rounds, so that no plan grows with them.
+    work: a folder for the state between rounds, so that no plan grows with them. cell: columns with the first __idx and
+    the number of those rows that a row had better exchange with.
     """
     rest = [c for c in unique if c not in link]
-    own, target = [f"r{i}" for i in range(len(rest))], [f"l{i}" for i in range(len(link))]
+    own, target = [f"__own{i}" for i in range(len(rest))], [f"__to{i}" for i in range(len(link))]
     named = [quoted(c).alias(n) for c, n in zip([*rest, *link], own + target, strict=True)]
-    pairs = rows.select("__idx", *named).dropna()
+    near = [F.col(c).alias(f"__cell{i}") for i, c in enumerate(cell or ())]
+    pairs = rows.select("__idx", *named, *near).dropna()
     size = (rows.agg(F.max("__idx")).head() or [0])[0] or 0
     left, stale, changed = size + 1, 0, False
     for attempt in range(ROUNDS):
@@ -41,7 +49,9 @@ def separate(
         if not left or stale == STALE:
             break
         changed = True
-        made = _exchanges(pairs, repeated, own, target, size + 1, stream(seed, attempt))
+        inside = cell is not None and attempt % 3 < 2
+        bounds = (F.col("__cell0"), F.col("__cell1")) if inside else (F.lit(0), F.lit(size + 1))
+        made = _exchanges(pairs, repeated, own, target, bounds, stream(seed, attempt))
         path = f"{work}/{attempt}"
         _apply(pairs, made, target).write.mode("overwrite").parquet(path)
         pairs = rows.sparkSession.read.parquet(path)
@@ -57,11 +67,16 @@ def _repeated(pairs: DataFrame, key: list[str]) -> DataFrame:
 
 
 def _exchanges(
-    pairs: DataFrame, repeated: DataFrame, own: list[str], target: list[str], size: int, seed: int
+    pairs: DataFrame,
+    repeated: DataFrame,
+    own: list[str],
+    target: list[str],
+    bounds: tuple[Column, Column],
+    seed: int,
 ) -> DataFrame:
     """(__idx, __partner, own and target of both): exchanges that make two pairs which nobody else has or gets."""
     theirs = {c: f"p_{c}" for c in own + target}
-    partner = F.pmod(F.xxhash64("__idx", "__try", F.lit(seed)), F.lit(size)).alias("__partner")
+    partner = (bounds[0] + F.pmod(F.xxhash64("__idx", "__try", F.lit(seed)), bounds[1])).alias("__partner")
     tries = repeated.withColumn("__try", F.explode(F.sequence(F.lit(0), F.lit(PARTNERS - 1)))).select("*", partner)
     sound = pairs.join(repeated.select("__idx"), "__idx", "left_anti")
     others = sound.select(F.col("__idx").alias("__partner"), *[F.col(a).alias(b) for a, b in theirs.items()])

@@ -1,22 +1,23 @@
 """All tables of a synthetic database, parents before children: each is one pass of Spark over blocks of families.
 
-Rows are written once as Parquet below `work` with what later tables need (index, codes, degrees); links are filled
-when every table exists (generation.links).
+Rows are written once as Parquet below `work` with what later tables need (index, codes, degrees); late links are
+filled when every table exists (generation.links).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import DegreePlan, How, LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
-from spark_synth.generation.block import BlockJob, block_maker, output_fields
+from spark_synth.generation.block import BlockJob, block_maker, early_columns, output_fields
 from spark_synth.generation.decode import computed, late_columns, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+from spark_synth.generation.run import Generation
+from spark_synth.generation.structure import draw_links
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
 ROOT_BLOCK = 4096  # rows of a root table drawn together
@@ -25,41 +26,16 @@ LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
 NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
 
 
-@dataclass(frozen=True)
-class Generation:
-    """One synthetic database in the making.
-
-    models: folder of plans and weights; work: folder of intermediate rows; kept: tables whose real rows are used,
-    with the Parquet folder of these rows (see generation.kept); plans in generation order.
-    """
-
-    spark: SparkSession
-    plans: Mapping[str, TablePlan]
-    models: str
-    work: str
-    kept: Mapping[str, str]
-    ratio: float
-    seed: int
-    segment_rows: int
-    partitions: int | None
-
-    def rows(self, table: str) -> DataFrame:
-        """The finished rows of a table with their hidden columns."""
-        return self.spark.read.parquet(self.kept.get(table) or f"{self.work}/{table}")
-
-    def target(self, table: str) -> int:
-        """Rows of a table by the ratio alone."""
-        return max(1, round(self.plans[table].rows * self.ratio))
-
-
 def generate_table(run: Generation, table: str) -> int:
     """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
     plan = run.plans[table]
-    parent = any(p.owner and p.owner.parent == table for p in run.plans.values())
+    parent = any(table in p.sources for p in run.plans.values())
     cut, count, block_rows = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
     job = BlockJob(run.models, table, run.seed, count, parent)
     fields = ", ".join(f"`{n}` {t}" for n, t in output_fields(plan, parent).items())
     blocks = max(1, -(-count // block_rows))
+    if plan.structure:
+        cut = draw_links(run, plan, cut, job, blocks)
     placed = cut.repartition(min(blocks, run.partitions or blocks), "block").sortWithinPartitions("block", "row")
     drawn = placed.mapInPandas(block_maker(job), fields)
     typed = assemble(drawn, plan, key_types(run, {table: count}))
@@ -72,13 +48,11 @@ def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], 
     made: dict[str, Column] = typed_columns(plan)
     for i, c in enumerate(plan.owner.columns if plan.owner else ()):
         made[c] = F.col(f"o{i}")
+    made |= {c: F.col(f"l{i}") for i, c in enumerate(early_columns(plan))}
     made |= {k.column: F.col(f"k{i}") for i, k in enumerate(plan.keys)}
     made |= {t.column: F.col(f"w{i}") for i, t in enumerate(plan.texts)}
     late = dict(computed(plan))
     hidden = [F.col(c) for c in drawn.columns if c.startswith("__")]
-    hidden += [
-        F.col(f"x{i}").alias(f"__has_{v.column}") for i, v in enumerate(plan.values) if v.how is How.FLAG and v.keys
-    ]
     hidden += late_columns(plan)
     first = [made.get(c, F.lit(None)).cast(types.get((plan.table, c), t)).alias(c) for c, t in plan.columns.items()]
     out = drawn.select(*first, *hidden)

@@ -3,14 +3,15 @@
 p(rows of a family | context) = prod_t prod_j p(x_tj | x_t,<j ; rows < t ; context). The hidden state of sub-column j
 is a base (context, position, recurrent state) plus the sum of the embeddings of sub-columns < j, as in NADE
 (Larochelle and Murray, AISTATS 2011; Uria et al., JMLR 2016), followed by a small layer of its own. Two direct paths
-enter that layer undiluted: the same sub-column of the previous sibling, and the family's summary of the same column.
+enter that layer undiluted: the same sub-column of the previous sibling, and the family's summary of the same column
+(and that of all rows with the same link). Fixed sub-columns are summed into the base, and mixed with the context.
 Output biases start at the log frequencies with zero weights, so an untrained network is a smoothed frequency model.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ class Autoregressive(nn.Module):
         super().__init__()
         self.spec = spec
         columns, hidden, head = len(spec.cards), spec.hidden, spec.head
+        drawn = columns - spec.fixed
         self.register_buffer("offsets", _offsets(spec.cards), persistent=False)
         self.register_buffer("context_offsets", _offsets(spec.context_cards), persistent=False)
         features = spec.features or _no_features(spec.cards)
@@ -48,6 +50,10 @@ class Autoregressive(nn.Module):
             self.context = CodeTable(above, hidden, 1 / math.sqrt(len(spec.context_cards)))
             self.summary = CodeTable(above, head, 0.05)
             self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        if spec.fixed:
+            self.fixed_mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        if spec.linked:
+            self.linked = CodeTable(features, head, 0.05)
         if spec.recurrent:
             self.same_before = CodeTable(features, head, 0.05)
             self.places = nn.ModuleList([nn.Embedding(BUCKETS, hidden) for _ in range(3)])
@@ -56,8 +62,8 @@ class Autoregressive(nn.Module):
             self.row_in = nn.Linear(hidden, hidden)
             self.memory = nn.GRU(hidden, hidden, batch_first=True)
             self.row_out = nn.Linear(hidden, hidden)
-        self.inner = nn.Parameter(torch.randn(columns, hidden, head) * math.sqrt(2 / hidden))
-        self.inner_bias = nn.Parameter(torch.full((columns, 1, head), 0.1))
+        self.inner = nn.Parameter(torch.randn(drawn, hidden, head) * math.sqrt(2 / hidden))
+        self.inner_bias = nn.Parameter(torch.full((drawn, 1, head), 0.1))
         self.groups = _groups(spec)
         self.outer = nn.ModuleList([CodeOutput([features[j] for j in g], head, self._width(g)) for g in self.groups])
         self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
@@ -81,23 +87,26 @@ class Autoregressive(nn.Module):
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
         """For each group of sub-columns: logits (G, N, K) of every row given the real codes before it."""
         index, weight = _index(batch.codes, self.offsets), self.value()
+        fixed = self.spec.fixed
         family, position = batch.family(), batch.position()
         context = self.context_state(batch.context, len(batch.lengths))
         rows = context
         if self.spec.recurrent:
             rows = F.embedding_bag(index, weight, mode="sum")
         base = self.base_state(batch, context, rows, family, position)
-        running = running_sum(weight, base, index.T.contiguous())
+        if fixed:
+            base = base + self.fixed_state(index[:, :fixed], weight, context[family])
+        running = running_sum(weight, base, index[:, fixed:].T.contiguous())
         hidden = torch.baddbmm(self.inner_bias, running, self.inner)
         if self.spec.recurrent:
             before = self.same_before()
-            hidden = hidden + before[_before(index, position, len(before) - 1).T]
+            hidden = hidden + before[_before(index[:, fixed:], position, len(before) - 1).T]
         # One mask for all sub-columns of a row: drawing one for each would cost more than the layer itself.
-        hidden = F.relu(self._add_summaries(hidden, batch.context, family)) * self.dropout(
+        hidden = F.relu(self._add_summaries(hidden, batch.context, index, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
         )
         for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
-            yield torch.baddbmm(bias, hidden[columns], output())
+            yield torch.baddbmm(bias, hidden[[j - fixed for j in columns]], output())
 
     def context_state(self, context: Tensor, families: int) -> Tensor:
         """(B, H): the base of every row of a family."""
@@ -120,6 +129,12 @@ class Autoregressive(nn.Module):
         out: Tensor = base + self.row_out(shifted)[family, position]
         return out
 
+    def fixed_state(self, index: Tensor, weight: Tensor, context: Tensor) -> Tensor:
+        """(N, H): the fixed sub-columns by their rows (N, F) of `weight`, by themselves and with the context (N, H)."""
+        summed = F.embedding_bag(index, weight, mode="sum")
+        out: Tensor = summed + self.fixed_mix(F.relu(summed + context))
+        return out
+
     def place_state(self, position: Tensor, size: Tensor) -> Tensor:
         """(N, H): embeddings of the position, of the rows still to come and of the family size."""
         parts = (position, size - 1 - position, size)
@@ -137,10 +152,12 @@ class Autoregressive(nn.Module):
         generator: torch.Generator,
         clock: Clock | None = None,
         masks: Masks | None = None,
+        fixed: Tensor | None = None,
+        tilt: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows; see models.sampling."""
         self.eval()
-        return draw_families(self, context, lengths, start, size, generator, clock, masks)
+        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt)
 
     # -- pieces shared by both --------------------------------------------------------------------------------
 
@@ -151,12 +168,20 @@ class Autoregressive(nn.Module):
         index, table = _index(context, self.context_offsets), self.summary()
         return {j: table[index[:, at]].sum(1) for j, at in self.spec.summaries.items()}
 
-    def _add_summaries(self, hidden: Tensor, context: Tensor, family: Tensor) -> Tensor:
-        if not self.spec.summaries:
-            return hidden
-        paths = self.summary_paths(context)
-        extra = torch.stack(list(paths.values()))[:, family]
-        return hidden.index_add(0, torch.tensor(list(paths)), extra)
+    def linked_paths(self, index: Tensor) -> dict[int, Tensor]:
+        """sub-column -> (N, head): what the summaries behind a row's links add; index (N, >= F)."""
+        if not self.spec.linked:
+            return {}
+        table = self.linked()
+        return {j: table[index[:, at]].sum(1) for j, at in self.spec.linked.items()}
+
+    def _add_summaries(self, hidden: Tensor, context: Tensor, index: Tensor, family: Tensor) -> Tensor:
+        of_family = {j: path[family] for j, path in self.summary_paths(context).items()}
+        for paths in (of_family, self.linked_paths(index)):
+            if paths:
+                at = torch.tensor([j - self.spec.fixed for j in paths])
+                hidden = hidden.index_add(0, at, torch.stack(list(paths.values())))
+        return hidden
 
     def _outer_bias(self) -> list[Tensor]:
         biases = []
@@ -181,7 +206,7 @@ def bucket(x: Tensor) -> Tensor:
 
 def _groups(spec: GeneratorSpec) -> list[list[int]]:
     """Drawn sub-columns by width of their output."""
-    drawn = [j for j in range(len(spec.cards)) if j not in spec.given]
+    drawn = [j for j in range(spec.fixed, len(spec.cards)) if j not in spec.given]
     low, groups = 0, []
     for high in CARD_GROUPS:
         groups.append([j for j in drawn if low < spec.cards[j] <= high])

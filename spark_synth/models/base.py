@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -38,10 +39,13 @@ class Generator(Protocol):
         generator: torch.Generator,
         clock: Clock | None = None,
         masks: Masks | None = None,
+        fixed: Tensor | None = None,
+        tilt: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
 
-        context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch.
+        context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
+        sub-columns that are known; tilt: float (K,) by sub-column, added to its logits.
         """
         ...
 
@@ -51,4 +55,8 @@ class Masks(Protocol):
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
         """bool (active, K) of the codes that may be drawn for `column`, or None for all."""
+        ...
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Hear of the rows, int64 (active, C), that the first families have been given."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,14 +25,19 @@ def draw_families(
     generator: torch.Generator,
     clock: Clock | None,
     masks: Masks | None,
+    fixed: Tensor | None,
+    tilt: Mapping[int, Tensor] | None,
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
     first = torch.cumsum(lengths, 0) - lengths
     codes = torch.full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
-    drawer = _Drawer(model, context, generator, clock, masks)
+    if fixed is not None:
+        codes[:, : model.spec.fixed] = fixed
+    drawer = _Drawer(model, context, generator, clock, masks, tilt or {})
     for step in range(int(lengths[0]) if len(lengths) else 0):
         active = int((lengths > step).sum())
-        codes[first[:active] + step] = drawer.row(step, active, start[:active] + step, size[:active])
+        at = first[:active] + step
+        codes[at] = drawer.row(step, active, start[:active] + step, size[:active], codes[at])
     return codes
 
 
@@ -45,8 +51,9 @@ class _Drawer:
         generator: torch.Generator,
         clock: Clock | None,
         masks: Masks | None,
+        tilt: Mapping[int, Tensor],
     ) -> None:
-        self.model, self.generator, self.clock, self.masks = model, generator, clock, masks
+        self.model, self.generator, self.clock, self.masks, self.tilt = model, generator, clock, masks, tilt
         self.context = model.context_state(context, len(context))
         self.paths = model.summary_paths(context)
         self.given = set(model.spec.given)
@@ -60,13 +67,19 @@ class _Drawer:
         self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)
         self.before: Tensor | None = None
 
-    def row(self, step: int, active: int, position: Tensor, size: Tensor) -> Tensor:
-        """Draw the next row of the first `active` families: codes (active, C)."""
-        model, cards = self.model, self.model.spec.cards
+    def row(self, step: int, active: int, position: Tensor, size: Tensor, codes: Tensor) -> Tensor:
+        """Draw the next row of the first `active` families into `codes` (active, C), the fixed ones known: `codes`."""
+        model, cards, fixed = self.model, self.model.spec.cards, self.model.spec.fixed
         running = self._base(active, position, size)
-        codes = torch.full((active, len(cards)), ABSENT)
         origin = running
-        for j in range(len(cards)):
+        self.links: dict[int, Tensor] = {}
+        if fixed:
+            index = torch.where(codes == ABSENT, model.offsets[-1], codes + model.offsets[:-1])[:, :fixed]
+            mixed = model.fixed_state(index, self.values, self.context[:active])
+            running = running + mixed
+            origin = running - F.embedding_bag(index, self.values, mode="sum")
+            self.links = model.linked_paths(index)
+        for j in range(fixed, len(cards)):
             if j in self.given:
                 if codes[:, j].max() == ABSENT and self.clock is not None:
                     codes[:, model.spec.given] = torch.from_numpy(self.clock.advance(active, step, codes.numpy()))
@@ -78,6 +91,8 @@ class _Drawer:
             rows = (model.row_in(running - origin) + self.context[:active])[:, None]
             _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
         self.before = codes
+        if self.masks:
+            self.masks.drawn(codes.numpy())
         return codes
 
     def _base(self, active: int, position: Tensor, size: Tensor) -> Tensor:
@@ -93,16 +108,21 @@ class _Drawer:
         allowed = self.masks.allowed(j, active, step, codes.numpy()) if self.masks else None
         if allowed is not None and not allowed.any():
             return torch.full((active,), ABSENT)
-        hidden = F.relu(running) @ model.inner[j] + model.inner_bias[j]
+        at = j - model.spec.fixed
+        hidden = F.relu(running) @ model.inner[at] + model.inner_bias[at]
         if self.before is not None and self.same_before is not None:
             past = self.before[:active, j]
             index = torch.where(past == ABSENT, model.offsets[-1], past + model.offsets[j])
             hidden = hidden + self.same_before[index]
         if j in self.paths:
             hidden = hidden + self.paths[j][:active]
+        if j in self.links:
+            hidden = hidden + self.links[j]
         weight, bias = self.outputs[j]
         card = model.spec.cards[j]
         logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
+        if j in self.tilt:
+            logits = logits + self.tilt[j]
         if allowed is not None:
             logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
         return _inverse_cdf(logits, stratified(active, self.generator))

@@ -11,9 +11,11 @@ class GeneratorSpec:
     """Sub-columns and sizes of one table's generator.
 
     cards: codes per sub-column, in autoregressive order.
+    fixed: leading sub-columns that are known before a row is drawn (its degrees and links, and what they lead to).
     given: sub-columns that are computed from earlier ones, not drawn (calendar features of the row's time).
     context_cards: codes per context sub-column; empty for a root table.
     summaries: sub-column -> context positions that summarise the same column over the family.
+    linked: sub-column -> fixed positions that summarise the same column over all rows with the same link.
     recurrent: whether rows depend on the rows before them in the family.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
         empty: nothing (see encoding.codecs and training.associations).
@@ -21,9 +23,11 @@ class GeneratorSpec:
     """
 
     cards: list[int]
+    fixed: int = 0
     given: list[int] = field(default_factory=list)
     context_cards: list[int] = field(default_factory=list)
     summaries: dict[int, list[int]] = field(default_factory=dict)
+    linked: dict[int, list[int]] = field(default_factory=dict)
     recurrent: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
     features: list[list[list[float]]] = field(default_factory=list)
@@ -38,5 +42,6 @@ class GeneratorSpec:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
-        """The spec written by `to_json` (JSON turns the keys of `summaries` into text)."""
-        return GeneratorSpec(**{**data, "summaries": {int(k): v for k, v in data["summaries"].items()}})
+        """The spec written by `to_json` (JSON turns the keys of `summaries` and `linked` into text)."""
+        paths = {name: {int(k): v for k, v in data[name].items()} for name in ("summaries", "linked")}
+        return GeneratorSpec(**{**data, **paths})

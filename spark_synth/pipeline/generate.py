@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -13,12 +12,12 @@ from spark_synth.config import RunConfig
 from spark_synth.encoding.fit import Fitted, each
 from spark_synth.errors import UserError
 from spark_synth.generation.links import fill_links
-from spark_synth.generation.tables import Generation, generate_table
+from spark_synth.generation.run import Generation
+from spark_synth.generation.tables import generate_table
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
 from spark_synth.pipeline.train import keep_table, training_folder
 from spark_synth.progress import Progress
-from spark_synth.schema.model import ForeignKey
 from spark_synth.sinks import table_target, write_delta
 
 
@@ -55,11 +54,8 @@ def _kept(spark: SparkSession, config: RunConfig, package: Package, work: Path) 
     for t in preserved:
         if t not in package.plans:
             raise UserError(f"generate.preserve_tables: {t!r} is not a table (tables: {', '.join(package.plans)})")
-        owner = package.plans[t].owner
-        if owner and owner.parent not in preserved and owner.parent not in package.references:
-            raise UserError(
-                f"generate.preserve_tables: {t} hangs on {owner.parent}, whose rows are new; name {owner.parent} too"
-            )
+        for above in sorted(package.plans[t].sources - set(preserved) - package.references):
+            raise UserError(f"generate.preserve_tables: {t} hangs on {above}, whose rows are new; name {above} too")
     kept = {t: str(package.folder / "kept" / t) for t in package.references}
     if preserved:
         fitted = Fitted(package.plans, str(training_folder(config)))
@@ -69,22 +65,16 @@ def _kept(spark: SparkSession, config: RunConfig, package: Package, work: Path) 
             )
         for t in preserved:
             kept[t] = str(work / "kept" / t)
-            keep_table(spark, fitted, t, package.schema, _owners(package), kept[t])
+            keep_table(spark, fitted, t, kept[t])
     return kept
 
 
-def _owners(package: Package) -> Mapping[str, ForeignKey | None]:
-    return {
-        t: next((fk for fk in package.schema.table(t).foreign_keys if fk.name == name), None)
-        for t, name in package.owners.items()
-    }
-
-
 def _levels(package: Package) -> list[list[str]]:
-    """Tables by their depth in the owner forest."""
+    """Tables by their depth below owners and link targets."""
     depth: dict[str, int] = {}
     for t, plan in package.plans.items():
-        depth[t] = depth[plan.owner.parent] + 1 if plan.owner else 0
+        above = [k.parent for k in plan.matched if not k.late] + ([plan.owner.parent] if plan.owner else [])
+        depth[t] = 1 + max((depth[p] for p in above), default=-1)
     return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
 
 

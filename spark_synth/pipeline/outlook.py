@@ -24,6 +24,7 @@ CELL_BYTES = 80  # a drawn sub-column of a row: its code, its value, and copies 
 CODES = 16  # codes of a sub-column, on average
 BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
+FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
 LOOKUP_ROWS = 100  # a table with no foreign key and so few rows may be a look-up table
 
 
@@ -47,12 +48,15 @@ def slots(spark: SparkSession) -> int:
 
 
 def plan_training(
-    config: RunConfig, sizes: Mapping[str, tuple[int, int]], tasks: int
+    config: RunConfig, sizes: Mapping[str, tuple[int, int]], parts: Mapping[str, str], tasks: int
 ) -> tuple[dict[str, Cost], dict[str, Share]]:
-    """Cost and share of every table, from its training rows and sub-columns. tasks: how many run side by side."""
+    """Cost and share of every model, from its training rows and sub-columns.
+
+    parts: the table of each model. tasks: how many run side by side.
+    """
     costs = {
-        t: Cost(t, rows, columns, network_width(rows, columns, config.model_for(t).hidden))
-        for t, (rows, columns) in sizes.items()
+        name: Cost(name, rows, columns, network_width(rows, columns, config.model_for(parts[name]).hidden))
+        for name, (rows, columns) in sizes.items()
     }
     side_by_side = config.train.parallel_tables or max(1, min(len(costs), tasks))
     limits = config.train
@@ -62,41 +66,55 @@ def plan_training(
     return costs, shares
 
 
+def structure_name(table: str) -> str:
+    """The name of the model of a table's degrees and links."""
+    return f"{table} (links)"
+
+
 def outlook(
     config: RunConfig, schema: Schema, rows: Mapping[str, int], owners: Mapping[str, ForeignKey | None], tasks: int
 ) -> list[TableOutlook]:
     """The tables in the order of generation. tasks: how many run side by side."""
     trained = 1 - config.train.holdout
-    sizes = {
-        t: (round(rows[t] * trained), _sub_columns(schema, t, owners)) for t in owners if not schema.table(t).reference
-    }
-    costs, shares = plan_training(config, sizes, tasks)
+    made = [t for t in owners if not schema.table(t).reference]
+    sizes = {t: (round(rows[t] * trained), _sub_columns(schema, t, owners)) for t in made}
+    parts = dict(zip(made, made, strict=True))
+    for t in made:
+        matched = [fk for fk in links(schema.table(t), owners[t]) if not schema.table(fk.parent).reference]
+        if matched:
+            parts[structure_name(t)] = t
+            sizes[structure_name(t)] = (sizes[t][0], len(matched) + len(schema.children(t)))
+    costs, shares = plan_training(config, sizes, parts, tasks)
     found = []
-    for t in generation_order(owners):
+    for t in generation_order(schema, owners):
         one = TableOutlook(t, rows[t], len(schema.table(t).columns))
-        found.append(_costed(one, costs[t], shares[t], config) if t in costs else one)
+        for name in (n for n, of in parts.items() if of == t):
+            one = _costed(one, costs[name], shares[name], config)
+        found.append(one)
     return found
 
 
 def _costed(one: TableOutlook, cost: Cost, share: Share, config: RunConfig) -> TableOutlook:
+    """`one` and the cost of another of its models."""
     columns, hidden, made = cost.columns, cost.hidden, round(one.rows * config.generate.ratio)
     head = head_width(hidden, config.model_for(one.table).head)
     weights = columns * (hidden * head + CODES * (hidden + 2 * head)) + 8 * hidden**2
     batch = share.batch_rows * columns * (2 * hidden + 3 * head) * 4
+    drawing = WORKER_BYTES + 4 * weights + CELL_BYTES * min(BLOCK_ROWS, made) * columns
     seen = 8 * min(SEEN_ROWS + HOLDOUT_ROWS, one.rows) * columns
     return replace(
         one,
-        sub_columns=columns,
-        train_seconds=share.nominal,
-        train_bytes=WORKER_BYTES + STATE_BYTES * weights + batch + seen,
-        generate_seconds=replace(cost, rows=made).cells / GENERATED_CELLS,
-        generate_bytes=WORKER_BYTES + 4 * weights + CELL_BYTES * min(BLOCK_ROWS, made) * columns,
+        sub_columns=max(one.sub_columns, columns),
+        train_seconds=one.train_seconds + share.nominal,
+        train_bytes=max(one.train_bytes, WORKER_BYTES + STATE_BYTES * weights + batch + seen),
+        generate_seconds=one.generate_seconds + replace(cost, rows=made).cells / GENERATED_CELLS,
+        generate_bytes=max(one.generate_bytes, drawing),
     )
 
 
 def tell_owners(schema: Schema, choices: Mapping[str, OwnerChoice], progress: Progress) -> None:
     """One line per table, in the order of generation: what it hangs on, why, and its links."""
-    for t in generation_order({t: c.key for t, c in choices.items()}):
+    for t in generation_order(schema, {t: c.key for t, c in choices.items()}):
         found = [_link_line(fk, t, schema) for fk in links(schema.table(t), choices[t].key)]
         linked = f"; links: {', '.join(found)}" if found else ""
         progress.note(f"{t}: {_owner_line(choices[t])}{linked}")

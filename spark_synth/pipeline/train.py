@@ -13,21 +13,19 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_synth.config import RunConfig
 from spark_synth.encoding.columns import ColumnSettings
 from spark_synth.encoding.fit import Fitted, each, fit_database
-from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
-from spark_synth.models.spec import GeneratorSpec
-from spark_synth.pipeline.outlook import plan_training, slots, tell_owners
+from spark_synth.pipeline.jobs import fit_jobs
+from spark_synth.pipeline.outlook import slots, tell_owners
 from spark_synth.pipeline.package import Package, save_package
 from spark_synth.pipeline.state import training_fingerprint, versions
 from spark_synth.progress import Progress
-from spark_synth.schema.graph import explain_owners, owned_children
-from spark_synth.schema.model import ForeignKey, Schema
+from spark_synth.schema.graph import explain_owners
+from spark_synth.schema.model import ForeignKey
 from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
 from spark_synth.training.fit import FitJob, FitResult
 from spark_synth.training.place import train_tables
-from spark_synth.training.schedule import head_width
 
 
 def train_database(
@@ -44,11 +42,11 @@ def train_database(
         tell_owners(database.schema, choices, progress)
         package, sets = _prepare(spark, config, database, owners, work, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
-        jobs = _jobs(spark, config, package, sets, work)
+        jobs = fit_jobs(config, package, sets, work, slots(spark))
         progress.stage(f"train {len(jobs)} tables")
         results = train_tables(spark, jobs, _watcher(progress))
         for job in jobs:
-            _log_table(tracker, run, job, results[job.table], package.plans[job.table])
+            _log_model(tracker, run, job, results[job.table])
         run.log_artifacts(package.folder, "model")
     return run.run_id, package
 
@@ -88,12 +86,12 @@ def _prepare(
         progress.note,
     )
     progress.stage("encode families")
-    sets = write_training_sets(spark, fitted, owners, segment_rows, config.train.holdout, progress.note)
+    sets = write_training_sets(spark, fitted, segment_rows, config.train.holdout, progress.note)
     names = {t: fk.name if fk else None for t, fk in owners.items()}
     package = Package(folder, database.schema, fitted.plans, names, segment_rows)
     save_package(package, fitted.blooms)
     for t in package.references:
-        keep_table(spark, fitted, t, database.schema, owners, str(folder / "kept" / t))
+        keep_table(spark, fitted, t, str(folder / "kept" / t))
     done.write_text(json.dumps({t: asdict(s) for t, s in sets.items()}))
     return package, sets
 
@@ -109,14 +107,11 @@ def _snapshot(spark: SparkSession, database: Database, work: Path) -> dict[str, 
     return dict(each(list(database.tables), copy))
 
 
-def keep_table(
-    spark: SparkSession, fitted: Fitted, table: str, schema: Schema, owners: Mapping[str, ForeignKey | None], path: str
-) -> None:
+def keep_table(spark: SparkSession, fitted: Fitted, table: str, path: str) -> None:
     """Write the real rows of a table in the form of generated ones (see generation.kept)."""
-    owned = owned_children(table, owners)
-    context = spark.read.parquet(f"{fitted.work}/context/{table}") if owned else None
-    key = owned[0][1].parent_columns if owned else schema.table(table).primary_key
-    rows = keep_rows(fitted.frame(spark, table), context, fitted.plans[table], key)
+    asked = any(table in plan.sources for plan in fitted.plans.values())
+    context = spark.read.parquet(f"{fitted.work}/context/{table}") if asked else None
+    rows = keep_rows(fitted.frame(spark, table), context, fitted.plans[table])
     rows.coalesce(1).write.mode("overwrite").parquet(path)
 
 
@@ -126,76 +121,6 @@ def _column_settings(config: RunConfig) -> Any:  # noqa: ANN401
         return ColumnSettings(model.max_bins, model.rare_threshold)
 
     return settings
-
-
-def _jobs(
-    spark: SparkSession, config: RunConfig, package: Package, sets: Mapping[str, TrainingSet], work: Path
-) -> list[FitJob]:
-    """One job per generated table, most expensive first."""
-    plans = {t: p for t, p in package.plans.items() if t in sets}
-    sizes = {t: (sets[t].train_rows, len(p.cards)) for t, p in plans.items()}
-    costs, shares = plan_training(config, sizes, slots(spark))
-    jobs = []
-    for cost in sorted(costs.values(), key=lambda c: -c.cells * shares[c.table].epochs):
-        model, one, share = config.model_for(cost.table), sets[cost.table], shares[cost.table]
-        head = head_width(cost.hidden, model.head)
-        spec = generator_spec(plans[cost.table], package.plans, one.frequencies, cost.hidden, head, model.dropout)
-        jobs.append(
-            FitJob(
-                cost.table,
-                one.path,
-                str(package.folder / cost.table),
-                str(work / "fit" / cost.table),
-                spec.to_json(),
-                one.train_rows,
-                one.holdout_rows,
-                share.epochs,
-                share.batch_rows,
-                share.seconds,
-                share.threads,
-                model.learning_rate,
-                config.train.patience,
-                config.seed,
-            )
-        )
-    return jobs
-
-
-def generator_spec(
-    plan: TablePlan,
-    plans: Mapping[str, TablePlan],
-    frequencies: list[list[float]],
-    hidden: int,
-    head: int,
-    dropout: float,
-) -> GeneratorSpec:
-    """The network of a table: its sub-columns, its context, and which context summarises which column."""
-    summaries: dict[int, list[int]] = {}
-    if plan.owner:
-        for s in plans[plan.owner.parent].summaries:
-            at = plan.column_at(s.column) if s.table == plan.table else None
-            if at is not None:
-                summaries.setdefault(at, []).append(s.at)
-    return GeneratorSpec(
-        cards=plan.cards,
-        given=plan.given,
-        context_cards=plan.context_cards,
-        summaries=summaries,
-        recurrent=plan.owner is not None,
-        features=plan.features(),
-        context_features=_context_features(plan, plans),
-        frequencies=frequencies,
-        hidden=hidden,
-        head=head,
-        dropout=dropout,
-    )
-
-
-def _context_features(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[list[list[float]]]:
-    if plan.owner is None:
-        return []
-    parent = plans[plan.owner.parent]
-    return parent.features() + _context_features(parent, plans)
 
 
 def _watcher(progress: Progress) -> Any:  # noqa: ANN401
@@ -214,13 +139,13 @@ def _watcher(progress: Progress) -> Any:  # noqa: ANN401
     return watch
 
 
-def _log_table(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult, plan: TablePlan) -> None:
+def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult) -> None:
     with tracker.nested(run, f"table:{job.table}", {"table": job.table}) as nested:
         nested.log_params(
             {
-                "rows": plan.rows,
-                "sub_columns": len(plan.cards),
-                "context": len(plan.context_cards),
+                "rows": job.train_rows + job.holdout_rows,
+                "sub_columns": len(job.spec["cards"]),
+                "context": len(job.spec["context_cards"]),
                 "train_rows": job.train_rows,
                 "holdout_rows": job.holdout_rows,
                 "epochs_planned": job.epochs,

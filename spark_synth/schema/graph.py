@@ -1,7 +1,8 @@
 """The owner forest: which foreign key, if any, makes the rows of each table an ordered sequence.
 
 An owner is a key whose families are real sequences (a customer's orders); every other foreign key is a link,
-filled after all rows exist. Owner edges alone decide the order of generation, so they form a forest.
+matched to rows of its target. Owners form a forest; a row is drawn after its owner and the targets of its links,
+except where a link leads into its own table or opens a cycle: such links are filled last.
 """
 
 from __future__ import annotations
@@ -45,12 +46,23 @@ def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, O
     return choices
 
 
-def generation_order(owners: Mapping[str, ForeignKey | None]) -> list[str]:
-    """Tables with every owner before what it owns; ties keep the order of the schema."""
+def generation_order(schema: Schema, owners: Mapping[str, ForeignKey | None]) -> list[str]:
+    """Tables with every owner and link target before the rows that need them; ties keep the order of the schema."""
     order: list[str] = []
+    needed = {t: _needed(schema, t, fk) for t, fk in owners.items()}
     while len(order) < len(owners):
-        order += [t for t, fk in owners.items() if t not in order and (fk is None or fk.parent in order)]
+        ready = [t for t in owners if t not in order and needed[t] <= set(order)]
+        assert ready, "a cycle of tables was not opened"
+        order += ready
     return order
+
+
+def _needed(schema: Schema, table: str, owner: ForeignKey | None) -> set[str]:
+    """The tables that must be there before a table is drawn."""
+    if schema.table(table).reference:
+        return set()
+    found = {fk.parent for fk in links(schema.table(table), owner) if not fk.cut and fk.parent != table}
+    return found | ({owner.parent} if owner else set())
 
 
 def owned_children(table: str, owners: Mapping[str, ForeignKey | None]) -> list[tuple[str, ForeignKey]]:

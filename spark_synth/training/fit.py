@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from spark_synth.feed import PackFeed, read_packs
+from spark_synth.feed import PackFeed, PackShape, read_packs
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch, concat
 from spark_synth.models.marginals import match_marginals
@@ -29,12 +29,14 @@ STALE = "no better on held-out families"
 
 @dataclass(frozen=True)
 class FitJob:
-    """One table's training: its packs, what to build, how long.
+    """One model's training: its packs, what to build, how long.
 
+    table: the name it goes by; columns: sub-columns in the packs, of which the model has all or the first.
     folder: where the model goes; scratch: where checkpoints and progress lie.
     """
 
     table: str
+    columns: int
     packs: str
     folder: str
     scratch: str
@@ -83,9 +85,10 @@ def fit_table(job: FitJob) -> FitResult:
     torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
     spec = GeneratorSpec.from_json(job.spec)
+    shape = _shape(job, spec)
     result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
     if job.epochs and job.holdout_rows:
-        seen = read_packs(f"{job.packs}/split=train", len(spec.cards), len(spec.context_cards), SEEN_ROWS)
+        seen = read_packs(f"{job.packs}/split=train", shape, SEEN_ROWS)
         spec = with_associations(spec, seen)
         model = Autoregressive(spec)
         result = _Fit(job, spec, model, scratch).run(_rebatch(seen, job.batch_rows))
@@ -102,10 +105,10 @@ class _Fit:
 
     def __init__(self, job: FitJob, spec: GeneratorSpec, model: Autoregressive, scratch: Path) -> None:
         self.job, self.model, self.scratch = job, model, scratch
-        self.columns, self.context = len(spec.cards), len(spec.context_cards)
+        self.columns, self.shape = len(spec.cards), _shape(job, spec)
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=job.learning_rate, weight_decay=WEIGHT_DECAY)
         self.steps = math.ceil(job.train_rows / job.batch_rows)
-        self.holdout = read_packs(f"{job.packs}/split=holdout", self.columns, self.context, HOLDOUT_ROWS)
+        self.holdout = read_packs(f"{job.packs}/split=holdout", self.shape, HOLDOUT_ROWS)
         self.holdout = _rebatch(self.holdout, job.batch_rows)
         self.best = {k: v.clone() for k, v in model.state_dict().items()}
         self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(), "all epochs")
@@ -117,7 +120,7 @@ class _Fit:
         self._resume()
         job, result, began = self.job, self.result, time.monotonic()
         before = result.seconds
-        with PackFeed(f"{job.packs}/split=train", self.columns, self.context, job.batch_rows, job.seed) as feed:
+        with PackFeed(f"{job.packs}/split=train", self.shape, job.batch_rows, job.seed) as feed:
             batches = iter(feed)
             for _ in range(result.epochs * self.steps):  # a resumed fit goes on where the order of batches was
                 next(batches)
@@ -198,6 +201,10 @@ class _Fit:
         if found:
             self.best, state = found
             self.result = FitResult(**{k: v for k, v in state.items() if k not in ("epoch", "file")})
+
+
+def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:
+    return PackShape(job.columns, len(spec.context_cards), len(spec.cards))
 
 
 def _rebatch(packs: list[FamilyBatch], rows: int) -> list[FamilyBatch]:

@@ -62,5 +62,5 @@ def encoded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> En
     fitted = fit_database(
         spark, tables, schema, owners, lambda _: ColumnSettings(16, None), SEGMENT_ROWS, 0, work, lambda _: None
     )
-    sets = write_training_sets(spark, fitted, owners, SEGMENT_ROWS, 0.2, lambda _: None)
+    sets = write_training_sets(spark, fitted, SEGMENT_ROWS, 0.2, lambda _: None)
     return Encoded(sales, fitted, sets)

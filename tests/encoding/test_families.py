@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_synth.encoding.plan import TablePlan
-from spark_synth.feed import read_packs
+from spark_synth.feed import PackShape, read_packs
 
 Packs = list[dict[str, Any]]
 SEGMENT_ROWS = 50
@@ -78,7 +78,7 @@ def test_the_date_without_nulls_orders_the_family(encoded: Any) -> None:  # noqa
 def test_packs_hold_every_row_once_and_no_family_twice(rows: pd.DataFrame, encoded: Any) -> None:  # noqa: ANN401
     plan, one = encoded.fitted.plans["sales"], encoded.sets["sales"]
     sides = {
-        side: read_packs(f"{one.path}/split={side}", len(plan.cards), len(plan.context_cards), 10**9)
+        side: read_packs(f"{one.path}/split={side}", PackShape(len(plan.cards), len(plan.context_cards)), 10**9)
         for side in ("train", "holdout")
     }
     count = {side: sum(p.rows for p in packs) for side, packs in sides.items()}
@@ -103,7 +103,7 @@ def test_codes_are_those_of_the_rows(rows: pd.DataFrame, encoded: Any) -> None: 
     packs = [
         p
         for side in ("train", "holdout")
-        for p in read_packs(f"{one.path}/split={side}", len(plan.cards), len(plan.context_cards), 10**9)
+        for p in read_packs(f"{one.path}/split={side}", PackShape(len(plan.cards), len(plan.context_cards)), 10**9)
     ]
     codes = np.concatenate([p.codes.numpy() for p in packs])
     expected = amount.codecs[0].encode(rows["amount"].to_numpy(float))
@@ -123,7 +123,7 @@ def test_children_are_conditioned_on_their_own_parent(spark: SparkSession, encod
     one = encoded.sets["sales"]
     degree = shops.degrees[0]
     for side in ("train", "holdout"):
-        for pack in read_packs(f"{one.path}/split={side}", len(sales.cards), len(shops.cards), 10**9):
+        for pack in read_packs(f"{one.path}/split={side}", PackShape(len(sales.cards), len(shops.cards)), 10**9):
             own = pack.context[:, degree.at].numpy()
             sizes = degree.codec.encode(pack.size.numpy().astype(float))
             assert ((own == sizes) | (own == -1)).all()

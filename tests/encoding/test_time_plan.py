@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import TimePlan
+from spark_synth.encoding.time_plan import TimePlan
 
 
 def time_plan(type_: str, unit: int, low: int, step: int, cells: int) -> TimePlan:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import TimePlan
+from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 
 LOW = 15_000

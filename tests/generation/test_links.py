@@ -1,4 +1,4 @@
-"""Foreign keys beyond the owner: valid keys, the degrees of the targets, NULL where the row says so."""
+"""Links beyond the owner: valid keys, the degrees of the targets, NULL where the row says so."""
 
 from __future__ import annotations
 
@@ -9,37 +9,45 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
-from spark_synth.generation.links import fill_links
-from spark_synth.generation.tables import Generation
+from spark_synth.encoding.plan import CodePlan, DegreePlan, LinkPlan, TablePlan
+from spark_synth.generation.links import fill_links, link_rows
+from spark_synth.generation.run import Generation
 
-TARGETS, ROWS = 40, 600
+TARGETS, ROWS, CLUSTERS = 40, 600, 4
 HISTOGRAM = [(0, 10), (5, 20), (20, 10)]
 
 
 def link(name: str, column: str, parent: str, nullable: bool) -> LinkPlan:
-    return LinkPlan(name, (column,), parent, ("id",), False, nullable)
+    return LinkPlan(name, (column,), parent, ("id",), False, nullable, late=True, clusters=CLUSTERS)
 
 
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Generation:
-    """Rows that point at targets (always), at targets again (two thirds of them), and at each other (most)."""
+    """Rows that point at targets (always), at targets again (two thirds of them), at each other (most), and at some of
+    them once at most."""
     work = str(tmp_path_factory.mktemp("rows"))
     degrees = [
         DegreePlan("rows", name, NumericCodec(False), HISTOGRAM, sum(d * n for d, n in HISTOGRAM), False)
         for name in ("must", "may")
     ]
+    degrees.append(DegreePlan("rows", "once", NumericCodec(False), [(0, 20), (1, 20)], 20, True))
     links = [
         link("must", "a", "targets", False),
         link("may", "odd name", "targets", True),
         link("self", "boss", "rows", True),
     ]
+    code = CodePlan(CLUSTERS, [[0.0]] * CLUSTERS, at=0)
     plans = {
-        "targets": TablePlan("targets", {"id": "string"}, TARGETS, degrees=degrees),
+        "targets": TablePlan("targets", {"id": "string"}, TARGETS, degrees=degrees, code=code),
         "rows": TablePlan("rows", {"id": "int", "a": "string", "odd name": "string", "boss": "int"}, ROWS, links=links),
     }
     targets = spark.range(TARGETS).selectExpr(
-        "concat('T', id) as id", "id as __idx", "pmod(hash(id), 4) as __deg_0", "pmod(hash(id, 1), 4) as __deg_1"
+        "concat('T', id) as id",
+        "id as __idx",
+        "pmod(hash(id), 4) as __deg_0",
+        "pmod(hash(id, 1), 4) as __deg_1",
+        "pmod(hash(id, 2), 2) as __deg_2",
+        "array(cast(id % 4 as smallint)) as __context",
     )
     targets.write.parquet(f"{work}/targets")
     rows = spark.range(ROWS).select(
@@ -48,8 +56,9 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Genera
         F.lit(None).cast("string").alias("odd name"),
         F.lit(None).cast("int").alias("boss"),
         F.col("id").alias("__idx"),
-        F.when(F.col("id") % 3 > 0, "1.0").alias("__has_may"),
-        F.when(F.col("id") % 10 > 0, "1.0").alias("__has_self"),
+        F.expr("cast(id % 4 as smallint) as __late_0"),
+        F.expr("cast(if(id % 3 > 0, id % 4 + 1, 0) as smallint) as __late_1"),
+        F.expr("cast(if(id % 10 > 0, 1, 0) as smallint) as __late_2"),
     )
     rows.write.parquet(f"{work}/rows")
     return Generation(spark, plans, "", work, {}, 1.0, 5, 512, None)
@@ -84,21 +93,15 @@ def test_targets_get_their_degrees(filled: list[tuple[int, str, str | None, int 
         assert sizes[-1] == pytest.approx(20 * scale, abs=1) and sizes[0] == pytest.approx(5 * scale, abs=1)
 
 
-def test_neighbours_do_not_share_a_target(filled: list[tuple[int, str, str | None, int | None]]) -> None:
-    targets = [r[1] for r in filled]
-    same = sum(a == b for a, b in zip(targets, targets[1:], strict=False))
-    assert same < ROWS / 10
-
-
 def test_a_self_reference_has_no_cycle(filled: list[tuple[int, str, str | None, int | None]]) -> None:
     boss = {r[0]: r[3] for r in filled}
     assert all(b is None or (b in boss and b < i) for i, b in boss.items())
     assert sum(b is None for b in boss.values()) == ROWS // 10  # row 0 has none anyway
 
 
-def test_many_tasks_and_pieces_of_hubs_give_the_same_links(
-    run: Generation, filled: list[tuple[int, str, str | None, int | None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("spark_synth.generation.degrees.TASK_ROWS", 100)
-    monkeypatch.setattr("spark_synth.generation.links.PIECE", 3)
-    assert sorted(tuple(r) for r in fill_links(run, "rows").collect()) == sorted(filled)
+@pytest.mark.parametrize("count", [7, 20, 33])
+def test_a_target_that_one_row_may_have_stays_so(run: Generation, count: int) -> None:
+    rows = run.spark.range(count).selectExpr("id as __idx")
+    once = LinkPlan("once", ("x",), "targets", ("id",), False, False, clusters=CLUSTERS)
+    found = Counter(r["__p0"] for r in link_rows(run, "rows", rows, once, F.lit(2)).collect())
+    assert len(found) == count and set(found.values()) == {1} and None not in found

@@ -147,6 +147,9 @@ def test_masks_narrow_what_is_drawn(model: Autoregressive, batch: FamilyBatch) -
                 return np.zeros((active, CARDS[0]), dtype=bool)
             return np.repeat((np.arange(CARDS[3]) == 8)[None], active, 0) if column == 3 else None
 
+        def drawn(self, codes: np.ndarray) -> None:
+            assert codes.shape[1] == len(CARDS)
+
     drawn = model.sample(
         batch.context, batch.lengths, batch.start, batch.size, torch.Generator(), TwiceClock(), OnlyLast()
     )

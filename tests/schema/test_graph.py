@@ -34,8 +34,9 @@ def test_every_choice_has_its_reason() -> None:
         "orders": ("orders.customer", "500 rows of customers, the most parents of 2 keys, 8.0 rows each on average"),
         "staff": (None, "staff.boss: refers to the table itself"),
     }
-    order = generation_order(choose_owners(shop(), ROWS))
+    order = generation_order(shop(), choose_owners(shop(), ROWS))
     assert order.index("customers") < min(order.index("cards"), order.index("orders"))
+    assert order.index("shops") < order.index("orders")  # a link, whose rows the orders are conditioned on
 
 
 def test_the_user_decides() -> None:

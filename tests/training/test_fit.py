@@ -49,6 +49,7 @@ def packs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
 def job(packs: str, tmp_path: Path) -> FitJob:
     return FitJob(
         table="t",
+        columns=2,
         packs=packs,
         folder=str(tmp_path / "model"),
         scratch=str(tmp_path / "scratch"),

@@ -1,0 +1,125 @@
+"""The networks of a trained database: what each is made of, and how long it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spark_synth.config import RunConfig
+from spark_synth.encoding.plan import STRUCTURE, TablePlan
+from spark_synth.encoding.training_set import TrainingSet
+from spark_synth.models.spec import GeneratorSpec
+from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
+from spark_synth.pipeline.package import Package
+from spark_synth.training.fit import FitJob
+from spark_synth.training.schedule import head_width
+
+
+@dataclass(frozen=True)
+class Network:
+    """Widths of a network, and the share of its units that a training step leaves out."""
+
+    hidden: int
+    head: int
+    dropout: float
+
+
+def fit_jobs(
+    config: RunConfig, package: Package, sets: Mapping[str, TrainingSet], work: Path, tasks: int
+) -> list[FitJob]:
+    """One job per generated table, and one more for the structure of a table with links; most expensive first.
+
+    tasks: how many run side by side.
+    """
+    plans = {t: p for t, p in package.plans.items() if t in sets}
+    parts = {name: t for t, p in plans.items() for name in ([t, structure_name(t)] if p.structure else [t])}
+    sizes = {name: _size(name, plans[t], sets[t]) for name, t in parts.items()}
+    costs, shares = plan_training(config, sizes, parts, tasks)
+    jobs = []
+    for cost in sorted(costs.values(), key=lambda c: -c.cells * shares[c.table].epochs):
+        name, t = cost.table, parts[cost.table]
+        model, one, share = config.model_for(t), sets[t], shares[name]
+        network = Network(cost.hidden, head_width(cost.hidden, model.head), model.dropout)
+        spec = generator_spec(plans[t], package.plans, one.frequencies, network, structure=name != t)
+        jobs.append(
+            FitJob(
+                name,
+                len(plans[t].cards),
+                one.path,
+                str(package.folder / t / STRUCTURE if name != t else package.folder / t),
+                str(work / "fit" / name),
+                spec.to_json(),
+                one.train_rows,
+                one.holdout_rows,
+                share.epochs,
+                share.batch_rows,
+                share.seconds,
+                share.threads,
+                model.learning_rate,
+                config.train.patience,
+                config.seed,
+            )
+        )
+    return jobs
+
+
+def generator_spec(
+    plan: TablePlan, plans: Mapping[str, TablePlan], frequencies: list[list[float]], network: Network, structure: bool
+) -> GeneratorSpec:
+    """The network of a table: its sub-columns, its context, and which of these summarise which column.
+
+    structure: only the sub-columns that are drawn before links are matched.
+    """
+    count = plan.structure if structure else len(plan.cards)
+    return GeneratorSpec(
+        cards=plan.cards[:count],
+        fixed=0 if structure else plan.fixed,
+        given=[] if structure else plan.given,
+        context_cards=plan.context_cards,
+        summaries={} if structure else _summaries(plan, plans),
+        linked={} if structure else _linked(plan, plans),
+        recurrent=plan.owner is not None,
+        features=plan.features(plans)[:count],
+        context_features=_context_features(plan, plans),
+        frequencies=frequencies[:count],
+        hidden=network.hidden,
+        head=network.head,
+        dropout=network.dropout,
+    )
+
+
+def _summaries(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[int]]:
+    """Sub-column -> places in the context of what the owner carries of the same column."""
+    found: dict[int, list[int]] = {}
+    for s in plans[plan.owner.parent].summaries if plan.owner else []:
+        at = plan.column_at(s.column) if (s.table, s.edge) == (plan.table, plan.owner.name) else None  # type: ignore[union-attr]
+        if at is not None:
+            found.setdefault(at, []).append(s.at)
+    return found
+
+
+def _linked(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[int]]:
+    """Sub-column -> fixed sub-columns of what the targets of links carry of the same column."""
+    found: dict[int, list[int]] = {}
+    for link in plan.matched:
+        for s in plans[link.parent].summaries:
+            at = plan.column_at(s.column) if (s.table, s.edge) == (plan.table, link.name) else None
+            if at is not None and s.at in link.carried:
+                found.setdefault(at, []).append(link.carried_at + link.carried.index(s.at))
+    return found
+
+
+def _size(name: str, plan: TablePlan, one: TrainingSet) -> tuple[int, int]:
+    """(training rows, sub-columns) of a model; a model with nothing to choose needs no rows."""
+    if name != plan.table:
+        return one.train_rows, plan.structure
+    drawn = plan.cards[plan.fixed :]
+    return (one.train_rows if max(drawn) > 1 else 0), len(drawn) + FIXED_COST * (plan.fixed > 0)
+
+
+def _context_features(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[list[list[float]]]:
+    if plan.owner is None:
+        return []
+    parent = plans[plan.owner.parent]
+    return parent.features(plans) + _context_features(parent, plans)
