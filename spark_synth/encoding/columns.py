@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec, Codec, fit_categorical, fit_numeric
+from spark_synth.encoding.copies import Copies
 from spark_synth.encoding.hhmm import clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.near import near_plans, near_rule
@@ -51,18 +52,27 @@ def plan_columns(
     settings: ColumnSettings,
     rules: list[dict[str, Any]],
     near: Mapping[str, str],
+    copies: Mapping[str, Copies],
 ) -> TablePlan:
     """The plan of `df` with every column coded; degrees, summaries and time codecs are still to come.
 
-    rules, near: of encoding.derive; columns that rules derive are not coded, those of `near` as differences.
+    rules, near: of encoding.derive; columns that rules derive are not coded, those of `near` as differences. copies: of
+    encoding.copies, by foreign key; not coded either.
     `derived` of the plan is still to be sorted.
     """
     table = schema.table(name)
     types = {c: v.type or "string" for c, v in table.columns.items()}
-    stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"})
+    copied = {c for pairs in copies.values() for c, _ in pairs}
+    rules = [r for r in rules if r["column"] not in copied]
+    near = {c: b for c, b in near.items() if not copied & {c, b}}
+    stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"} | copied)
     plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
     plan.owner = _owner(owner, stats)
     plan.links = [_link(fk, name, schema, stats) for fk in links(table, owner)]
+    for link in plan.links:
+        link.copies = copies.get(link.name, ())
+    if plan.owner:
+        plan.owner.copies = copies.get(plan.owner.name, ())
     plan.unique = _unique(df, table, plan)
     plan.keys = _keys(df, table, plan)
     time = _time_column(table, types, stats) if plan.owner else None

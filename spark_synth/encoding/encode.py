@@ -30,12 +30,14 @@ def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Colu
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]
     views += [F.col(f"__sum_{i}").cast("double").alias(f"s{i}") for i in range(len(plan.summaries))]
     views += [F.col("__code").alias("code")] if plan.code else []
+    views += [F.col(f"__level{i}").alias(f"level{i}") for i, k in enumerate(plan.matched) if k.levels]
     if plan.time:
         t, base = F.col("__t"), plan.time.base
         first = whole_days(plan.time, t) if base is None else since_base(plan.time, base, plan.time.base_fill)
         views += [t.alias("t"), first.cast("double").alias("first")]
         views.append(day_gap(plan.time).cast("double").alias("gap"))
-    kept = [c for c in frame.columns if not c.startswith(("__deg_", "__sum_", "__base", "__t", "__dt", "__code"))]
+    hidden = ("__deg_", "__sum_", "__base", "__t", "__dt", "__code", "__level")
+    kept = [c for c in frame.columns if not c.startswith(hidden)]
     keys = _key_columns(plan)
     kept = [c for c in kept if c in keys or c.startswith("__")]
     views.append(held.alias("__holdout"))
@@ -63,6 +65,9 @@ def row_encoder(plan: TablePlan, segment_rows: int) -> Callable[[pd.DataFrame], 
             codes[:, degree.at] = degree.codec.encode(part[f"d{i}"].to_numpy(float))
         if plan.code:
             codes[:, plan.code.at] = part["code"]
+        for i, link in enumerate(plan.matched):
+            if link.levels:
+                codes[:, link.level_at] = part[f"level{i}"]
         for i, value in enumerate(plan.values):
             for k, column in enumerate(encode_value(value, part[f"v{i}"])):
                 codes[:, value.at + k] = column

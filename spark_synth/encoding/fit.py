@@ -14,14 +14,18 @@ from typing import TypeVar
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
+from spark_synth.encoding.copies import find_copies
+from spark_synth.encoding.depth import Write, depths
 from spark_synth.encoding.derive import find_rules, sort_rules
+from spark_synth.encoding.embed import node
 from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
 from spark_synth.encoding.fit_time import fit_time
-from spark_synth.encoding.plan import DegreePlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
     add_bases,
@@ -31,7 +35,7 @@ from spark_synth.encoding.rows import (
     summary_plans,
 )
 from spark_synth.encoding.views import quoted
-from spark_synth.schema.graph import generation_order, owned_children
+from spark_synth.schema.graph import generation_order, links, owned_children
 from spark_synth.schema.model import ForeignKey, Schema
 
 T = TypeVar("T")
@@ -76,7 +80,8 @@ def fit_database(
 
     def columns(t: str) -> None:
         rules, near = find_rules(tables[t], schema.table(t), owners[t], seed, kept)
-        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules, near)
+        copies = find_copies(tables, t, schema, _sources(schema, t, owners[t]))
+        plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules, near, copies)
         plans[t].derived = sort_rules(plans[t].derived)
         blooms[t] = build_blooms(tables[t], _filtered(plans[t]))
         note(f"columns of {t}")
@@ -116,6 +121,14 @@ def each(items: list[str], work: Callable[[str], T]) -> list[T]:
     """`work` on every item, several at a time; the first failure is raised after the others have ended."""
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(work, items))
+
+
+def _sources(schema: Schema, table: str, owner: ForeignKey | None) -> list[ForeignKey]:
+    """The foreign keys whose targets are generated before the rows of a table: its owner and its early links."""
+    if schema.table(table).reference:
+        return []
+    early = [fk for fk in links(schema.table(table), owner) if not fk.cut and fk.parent != table]
+    return [*([owner] if owner else []), *(fk for fk in early if not schema.table(fk.parent).reference)]
 
 
 def _filtered(plan: TablePlan) -> dict[str, int]:
@@ -199,6 +212,9 @@ def _fit_codes(
     def code(t: str) -> None:
         mine = [place for place in found if place[0].parent == t]
         frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, seed)
+        for n, link in enumerate(plans[t].matched):
+            if link.parent == t:
+                frame = _with_levels(frame, link, n, lambda df, name: _write(spark, df, f"{work}/levels/{t}/{name}"))
         frame = _write(spark, frame, f"{work}/coded/{t}")
         _fit_follows(frame, plans[t])
         note(f"codes of {t}")
@@ -209,6 +225,16 @@ def _fit_codes(
             target = plans[link.parent].code
             assert target is not None
             link.clusters = target.clusters
+
+
+def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) -> DataFrame:
+    """The frame with __level<number>, how deep each row lies by a self reference, if that can be told."""
+    found = depths(frame, link, write)
+    if found is None:
+        return frame
+    by_node, link.levels = found
+    level = by_node.select(F.col("__node").alias("__lies"), F.col("__depth").alias(f"__level{number}"))
+    return frame.join(level, node(link.parent_columns) == F.col("__lies")).drop("__lies")
 
 
 def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:

@@ -101,6 +101,8 @@ class LinkPlan:
     reference: its target keeps its real rows, and which of them is a code of the row. late: filled when all rows exist.
     clusters: of the target, one code each (plus one for NULL if nullable), sub-column `at`.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
+    copies: (column, column of the target) that are always equal.
+    levels: depths of the rows of a table that refers to itself, one code each, sub-column `level_at`; 0: not told.
     """
 
     name: str
@@ -114,12 +116,20 @@ class LinkPlan:
     at: int = -1
     carried: tuple[int, ...] = ()
     carried_at: int = -1
+    copies: tuple[tuple[str, str], ...] = ()
+    levels: int = 0
+    level_at: int = -1
+
+    @property
+    def taken(self) -> list[tuple[str, str]]:
+        """(column, column of the target) of all that a row takes from the row that it links to."""
+        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies]
 
 
 @dataclass
 class OwnerPlan:
     """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family; families:
-    real owners with rows."""
+    real owners with rows; copies: (column, column of the owner) that are always equal."""
 
     name: str
     columns: tuple[str, ...]
@@ -128,6 +138,12 @@ class OwnerPlan:
     null_rows: int
     null_size: int
     families: int = 0
+    copies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def taken(self) -> list[tuple[str, str]]:
+        """(column, column of the owner) of all that a row takes from its owner."""
+        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies]
 
 
 @dataclass
@@ -166,6 +182,16 @@ class TablePlan:
         return {k.parent for k in self.matched} | ({self.owner.parent} if self.owner else set())
 
     @property
+    def owned(self) -> list[tuple[str, str]]:
+        """(column, column of the owner) of all that rows take from their owner."""
+        return self.owner.taken if self.owner else []
+
+    @property
+    def early(self) -> list[str]:
+        """Columns that rows take from those they link to, as far as these exist when the values of a row are drawn."""
+        return [c for k in self.matched if not k.late for c, _ in k.taken]
+
+    @property
     def structure(self) -> int:
         """Leading sub-columns that are drawn before links are matched; 0 for a table without such links."""
         return max((k.at + 1 for k in self.matched), default=0)
@@ -189,6 +215,9 @@ class TablePlan:
             degree.at = place(degree.codec.card)
         if self.code:
             self.code.at = place(self.code.clusters)
+        for link in self.matched:
+            if link.levels:
+                link.level_at = place(link.levels)
         for link in self.matched:
             link.at = place(link.clusters + link.nullable)
         for link in self.matched:
@@ -225,6 +254,7 @@ class TablePlan:
         """For each sub-column, the features (K, F) of its codes that follow from their order or place."""
         out = [d.codec.features() for d in self.degrees]
         out += [np.array(self.code.places)] if self.code else []
+        out += [ordered_features(np.linspace(0, 1, k.levels)) for k in self.matched if k.levels]
         for link in self.matched:
             code = plans[link.parent].code
             assert code is not None
@@ -299,4 +329,5 @@ def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return plain | {"copies": tuple((c, p) for c, p in plain["copies"])}

@@ -56,9 +56,10 @@ class _Loaded:
 def output_fields(plan: TablePlan, parent: bool) -> dict[str, str]:
     """Names and Spark types of what `block_maker` yields."""
     fields = {"__idx": "bigint", **decoded_fields(plan)}
-    fields |= {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
-    fields |= {f"l{i}": "string" for i in range(len(early_columns(plan)))}
+    fields |= {f"o{i}": "string" for i in range(len(plan.owned))}
+    fields |= {f"l{i}": "string" for i in range(len(plan.early))}
     fields |= {f"__late_{i}": "smallint" for i, k in enumerate(plan.matched) if k.late}
+    fields |= {f"__level_{i}": "smallint" for i, k in enumerate(plan.matched) if k.levels}
     fields |= {f"k{i}": "bigint" if k.how in ("integer", "position") else "string" for i, k in enumerate(plan.keys)}
     fields |= {f"w{i}": "string" for i in range(len(plan.texts))}
     fields |= {f"__deg_{i}": "bigint" for i in range(len(plan.degrees))}
@@ -69,11 +70,6 @@ def structure_fields(plan: TablePlan) -> dict[str, str]:
     """Names and Spark types of what `structure_maker` yields: row and segment numbers, owner, codes."""
     owners = {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
     return {"__idx": "bigint", "__segment": "bigint", **owners, "__codes": "array<smallint>"}
-
-
-def early_columns(plan: TablePlan) -> list[str]:
-    """Foreign key columns that are known when the values of a row are drawn, besides the owner's."""
-    return [c for k in plan.matched if not k.late for c in k.columns]
 
 
 def structure_maker(job: BlockJob) -> Maker:
@@ -107,12 +103,13 @@ def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     tilt = {j: torch.from_numpy(t) for j, t in job.tilt.items()}
     room = Room(job.room, len(block)) if job.room else None
     codes = model.sample(torch.from_numpy(context), *sizes, generator, masks=room, tilt=tilt).numpy()
-    _follow(_plan(f"{job.folder}/{job.table}"), codes)
+    plan = _plan(f"{job.folder}/{job.table}")
+    _follow(plan, codes)
     family, inner = _members(sizes[0].numpy())
     head = block["row"].to_numpy(np.int64)[family]
     out = pd.DataFrame({"__idx": head + inner, "__segment": head})
-    for name in (c for c in block.columns if c.startswith("o")):
-        out[name] = block[name].to_numpy(object)[family]
+    for i in range(len(plan.owner.columns) if plan.owner else 0):
+        out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
     out["__codes"] = list(codes.astype(np.int16))
     return out.sort_values("__idx", kind="stable")
 
@@ -135,13 +132,15 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     index = block["row"].to_numpy(np.int64)[family] + inner
     out = decode_values(plan, codes, clock.times if clock else None, rng)
     out.insert(0, "__idx", index)
-    for i in range(len(plan.owner.columns) if plan.owner else 0):
+    for i in range(len(plan.owned)):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
-    for i in range(len(early_columns(plan))):
+    for i in range(len(plan.early)):
         out[f"l{i}"] = _flat(block[f"l{i}"])
     for i, link in enumerate(plan.matched):
         if link.late:
             out[f"__late_{i}"] = codes[:, link.at].astype(np.int16)
+        if link.levels:
+            out[f"__level_{i}"] = codes[:, link.level_at].astype(np.int16)
     salt = f"{job.seed}/{job.table}"
     position, count = start[family] + inner, max(job.count, plan.rows)
     for i, key in enumerate(plan.keys):

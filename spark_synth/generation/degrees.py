@@ -36,7 +36,7 @@ def exact_degrees(
     """
     drawn = parents.withColumn("__drawn", F.coalesce(degree, F.lit(0)).cast("bigint"))
     if not real:
-        drawn = _to_real_distribution(drawn, plan)
+        drawn = to_real_distribution(drawn, plan)
     return running_total(drawn, "__drawn", None if plan.unique else total, slack)
 
 
@@ -134,8 +134,8 @@ def ownerless(spark: SparkSession, rows: int, family: int, first: int, block_row
     return made.withColumn("block", F.floor(F.col("row") / block_rows))
 
 
-def _to_real_distribution(drawn: DataFrame, plan: DegreePlan) -> DataFrame:
-    """Map drawn degrees to real ones of the same rank; ties are spread evenly by the golden-ratio sequence.
+def to_real_distribution(drawn: DataFrame, plan: DegreePlan) -> DataFrame:
+    """Map drawn degrees (__drawn) to real ones of the same rank; ties are spread evenly by the golden-ratio sequence.
 
     Small tables are ranked one by one: as many rows as the real table has get exactly its degrees.
     """

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import exact_degrees, exact_units
+from spark_synth.generation.levels import link_levels
 from spark_synth.generation.matching import match
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
@@ -27,7 +28,12 @@ def fill_links(run: Generation, table: str) -> DataFrame:
             if link.late:
                 code = F.col(f"__late_{n}").cast("int") - int(link.nullable)
                 cell = F.when(code >= 0, code)
-                rows = _inside(run, rows, link, cell) if link.parent == table else _late(run, table, rows, link, cell)
+                if link.parent != table:
+                    rows = _replaced(link_rows(run, table, rows, link, cell), rows, link)
+                elif link.levels:
+                    rows = _by_level(run, rows, plan, link, n, cell)
+                else:
+                    rows = _to_earlier(run, rows, link, cell)
         if plan.unique:
             rows = _separated(run, plan, rows)
     return rows.select(*[quoted(c) for c in plan.columns])
@@ -66,13 +72,18 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     return rows
 
 
-def _late(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
-    matched = link_rows(run, table, rows, link, cell)
-    return _replaced(matched, rows, link)
+def _by_level(
+    run: Generation, rows: DataFrame, plan: TablePlan, link: LinkPlan, number: int, cell: Column
+) -> DataFrame:
+    """A self reference by level: rows of the first level refer to none, or to themselves where none would not do."""
+    linked = link_levels(run, rows, plan, link, cell, f"__level_{number}")
+    for i, c in enumerate(() if link.nullable else link.parent_columns):
+        linked = linked.withColumn(f"__p{i}", F.coalesce(f"__p{i}", quoted(c)))
+    return _replaced(linked, rows, link)
 
 
-def _inside(run: Generation, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
-    """A self reference: each row that has one points at an earlier row, so there is no cycle; the first row at none."""
+def _to_earlier(run: Generation, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
+    """A self reference whose levels are not told: rows that have one point at an earlier row, so there is no circle."""
     share = F.pmod(F.xxhash64(F.col("__idx"), F.lit(stream(run.seed, "self", link.name))), F.lit(1 << 30)) / F.lit(
         1 << 30
     )

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.linked import carried_codes, link_code
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
-from spark_synth.generation.block import BlockJob, early_columns, structure_fields, structure_maker
+from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
 from spark_synth.generation.links import link_rows
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
@@ -32,7 +32,7 @@ def draw_links(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, 
     job = replace(job, room=_room(run, plan))
     job = replace(job, tilt=_raked(run, plan, cut, job, blocks))
     rows = _kept(run, _drawn(run, plan, cut, job, blocks), f"{work}/drawn")
-    keys = early_columns(plan)
+    keys = plan.early
     for n, link in enumerate(k for k in plan.matched if not k.late):
         cell = _cell(link)
         matched = link_rows(run, plan.table, rows, link, cell)
@@ -137,7 +137,7 @@ def _demand(rows: DataFrame, links: list[LinkPlan]) -> dict[int, np.ndarray]:
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
     """`rows` in which foreign keys that may occur together once do, as far as exchanges inside a cluster go."""
-    names = {c: f"l{i}" for i, c in enumerate(early_columns(plan))}
+    names = {c: f"l{i}" for i, c in enumerate(plan.early)}
     names |= {c: f"o{i}" for i, c in enumerate(plan.owner.columns if plan.owner else ())}
     early = [k for k in plan.matched if not k.late]
     for i, unique in enumerate(plan.unique):
@@ -154,8 +154,8 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> 
 
 
 def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
-    """`rows` with `fixed`: their structure, with the codes of the rows that they are linked to, and what these show."""
-    keys = early_columns(plan)
+    """`rows` with `fixed`, their structure and what the rows at the other end show, and what is copied of these."""
+    keys = plan.early
     codes: list[Column] = []
     carried: list[Column] = []
     for n, link in enumerate(plan.matched):
@@ -164,7 +164,8 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
             continue
         to = F.col(f"__to{n}")
         named = [quoted(c).cast("string").alias(f"__t{n}_{i}") for i, c in enumerate(link.parent_columns)]
-        found = run.rows(link.parent).select(*named, F.col("__context").alias(f"__to{n}"))
+        copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in link.copies]
+        found = run.rows(link.parent).select(*named, *copied, F.col("__context").alias(f"__to{n}"))
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(found, match, "left")
         codes.append(link_code(link, run.plans[link.parent], to))

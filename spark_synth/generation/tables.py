@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import DegreePlan, LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
-from spark_synth.generation.block import BlockJob, block_maker, early_columns, output_fields
+from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, late_columns, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 from spark_synth.generation.run import Generation
@@ -46,9 +46,8 @@ def generate_table(run: Generation, table: str) -> int:
 def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], str]) -> DataFrame:
     """Columns of the table in source order and types, then the hidden ones; matched links are still NULL."""
     made: dict[str, Column] = typed_columns(plan)
-    for i, c in enumerate(plan.owner.columns if plan.owner else ()):
-        made[c] = F.col(f"o{i}")
-    made |= {c: F.col(f"l{i}") for i, c in enumerate(early_columns(plan))}
+    made |= {c: F.col(f"o{i}") for i, (c, _) in enumerate(plan.owned)}
+    made |= {c: F.col(f"l{i}") for i, c in enumerate(plan.early)}
     made |= {k.column: F.col(f"k{i}") for i, k in enumerate(plan.keys)}
     made |= {t.column: F.col(f"w{i}") for i, t in enumerate(plan.texts)}
     late = dict(computed(plan))
@@ -114,7 +113,7 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, i
     above = run.plans[owner.parent]
     at, degree = owner_degree(above, plan)
     parents = run.rows(owner.parent)
-    keys = [quoted(c).cast("string").alias(f"o{i}") for i, c in enumerate(owner.parent_columns)]
+    keys = [quoted(c).cast("string").alias(f"o{i}") for i, (_, c) in enumerate(owner.taken)]
     base = F.lit(0).cast("bigint")
     if plan.time and plan.time.base:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])

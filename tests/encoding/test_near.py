@@ -50,7 +50,7 @@ def planned(df: DataFrame) -> TablePlan:
     }
     table = Table(columns=columns)
     rules, near = find_rules(df, table, None, 7)
-    return plan_columns(df, "t", Schema(tables={"t": table}), None, ColumnSettings(64, None), rules, near)
+    return plan_columns(df, "t", Schema(tables={"t": table}), None, ColumnSettings(64, None), rules, near, {})
 
 
 def hows(plan: TablePlan) -> dict[str, tuple[How, str | None]]:

@@ -1,0 +1,40 @@
+"""How deep rows lie that refer to their own table: 0 for those that refer to none or to themselves, one more below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.embed import node
+from spark_synth.encoding.plan import LinkPlan
+
+MAX_LEVELS = 16  # deeper chains, and circles, are not told by level
+Write = Callable[[DataFrame, str], DataFrame]
+
+
+def depths(rows: DataFrame, link: LinkPlan, write: Write) -> tuple[DataFrame, int] | None:
+    """(__node: the row by embed.node of its key, __depth; levels) for a self reference, None where it has circles or
+    chains of more than MAX_LEVELS. write: a DataFrame and a name to a DataFrame that is read back."""
+    whole = rows.select(node(link.parent_columns).alias("__node"), _above(link).alias("__above"))
+    rest = write(whole, "all")
+    level = rest.where("__above IS NULL OR __above = __node")
+    found, count, levels = level.select("__node", F.lit(0).alias("__depth")), level.count(), 1
+    total = rest.count()
+    while count < total and levels < MAX_LEVELS:
+        above = level.select(F.col("__node").alias("__above"))
+        level = write(rest.where("__above != __node").join(above, "__above", "left_semi"), str(levels))
+        size = level.count()
+        if not size:
+            return None
+        found = found.unionByName(level.select("__node", F.lit(levels).alias("__depth")))
+        count, levels = count + size, levels + 1
+    return (found, levels) if count == total else None
+
+
+def _above(link: LinkPlan) -> Column:
+    present = F.lit(True)
+    for c in link.columns:
+        present = present & F.col(f"`{c}`").isNotNull()
+    return F.when(present, node(link.columns))
