@@ -180,6 +180,8 @@ def _with_children(
     for child, fk in schema.children(t):
         plan.referenced += [c for c in fk.parent_columns if c not in plan.referenced]
         mine = (child, fk.name) in owned
+        if fk.implied:
+            continue
         if plan.reference and not mine:
             continue  # links into a reference table are codes of the linking row
         degree = f"__deg_{len(plan.degrees)}"
@@ -238,17 +240,23 @@ def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) ->
 
 
 def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
-    """What follows from the code of a row where each has its own."""
+    """What follows from the code of a row where each has its own (at most encoding.clusters.ALONE rows)."""
     assert plan.code is not None
     if plan.code.clusters < plan.rows:
         return
     names = [f"__deg_{i}" for i in range(len(plan.degrees))] + [f"__sum_{i}" for i in range(len(plan.summaries))]
-    rows = (
-        frame.select("__code", *[quoted(n).cast("double") for n in names]).toPandas().set_index("__code").sort_index()
-    )
-    codecs = [d.codec for d in plan.degrees] + [s.codec for s in plan.summaries]
-    codes = [c.encode(rows[n].to_numpy(float)) for n, c in zip(names, codecs, strict=True)]
-    plan.code.follows = np.stack(codes, axis=1).tolist() if codes else []
+    inside = [(n, k) for n, k in enumerate(plan.matched) if k.levels]
+    keys = [(node(k.columns).alias(f"__to{n}"), node(k.parent_columns).alias(f"__is{n}")) for n, k in inside]
+    levels = [quoted(f"__level{n}") for n, _ in inside]
+    numbers = [quoted(n).cast("double").alias(n) for n in names]
+    rows = frame.select("__code", *numbers, *levels, *[c for pair in keys for c in pair]).toPandas()
+    rows = rows.sort_values("__code", ignore_index=True)
+    codes = [d.codec.encode(rows[f"__deg_{i}"].to_numpy(float)) for i, d in enumerate(plan.degrees)]
+    for n, link in inside:
+        to = rows[f"__to{n}"].map(rows.set_index(f"__is{n}")["__code"]) + int(link.nullable)
+        codes += [rows[f"__level{n}"].to_numpy(), to.where(rows[f"__level{n}"] > 0, 0).fillna(0).to_numpy()]
+    codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
+    plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
 
 
 def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:

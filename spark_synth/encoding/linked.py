@@ -17,27 +17,31 @@ def fill_linked(
 ) -> DataFrame:
     """`encoded` with the sub-columns that links lead to. targets: encoded rows of the tables that links point at."""
     columns = encoded.columns
-    codes: list[Column] = []
-    carried: list[Column] = []
     for n, link in enumerate(plan.matched):
         keys = [quoted(c).alias(f"__l{n}_{i}") for i, c in enumerate(link.parent_columns)]
-        found = targets[link.parent].select(*keys, F.col("codes").alias(f"__to{n}"))
+        found = targets[link.parent].select(*keys, shown_by(link, plans[link.parent], F.col("codes")).alias(f"__to{n}"))
         match = [quoted(c) == F.col(f"__l{n}_{i}") for i, c in enumerate(link.columns)]
         encoded = encoded.join(found, match, "left")
-        codes.append(link_code(link, plans[link.parent], F.col(f"__to{n}")))
-        carried += carried_codes(link, F.col(f"__to{n}"))
+    known = [or_nothing(link, F.col(f"__to{n}")) for n, link in enumerate(plan.matched)]
     own, first, last = F.col("codes"), plan.matched[0].at, plan.fixed
-    known = F.array(*codes, *carried).cast("array<smallint>")
-    whole = F.concat(F.slice(own, 1, first), known, F.slice(own, last + 1, len(plan.cards)))
+    whole = F.concat(F.slice(own, 1, first), in_order(known), F.slice(own, last + 1, len(plan.cards)))
     return encoded.select(*[whole.alias(c) if c == "codes" else quoted(c) for c in columns])
 
 
-def link_code(link: LinkPlan, target: TablePlan, codes: Column) -> Column:
-    """The code of a link whose target has the sub-columns `codes`; 0 stands for none where the link may be NULL."""
+def shown_by(link: LinkPlan, target: TablePlan, codes: Column) -> Column:
+    """What a row with the sub-columns `codes` shows to those that link to it: the code of the link, what is carried."""
     assert target.code is not None
-    return F.coalesce(codes.getItem(target.code.at) + int(link.nullable), F.lit(0))
+    parts = [codes.getItem(target.code.at) + int(link.nullable), *(codes.getItem(i) for i in link.carried)]
+    return F.array(*parts).cast("array<smallint>")
 
 
-def carried_codes(link: LinkPlan, codes: Column) -> list[Column]:
-    """What a row with that link is conditioned on."""
-    return [F.coalesce(codes.getItem(i), F.lit(ABSENT)) for i in link.carried]
+def or_nothing(link: LinkPlan, shown: Column) -> Column:
+    """What `shown_by` gives, or what a row without that link has: the code of NULL, and nothing carried."""
+    nothing = [0] + [ABSENT] * len(link.carried)
+    return F.coalesce(shown, F.array(*map(F.lit, nothing)).cast("array<smallint>"))
+
+
+def in_order(known: list[Column]) -> Column:
+    """The sub-columns that links lead to, in their order: the codes of all links, then what is carried by each."""
+    codes = F.array(*[k.getItem(0) for k in known])
+    return F.concat(codes, *[F.slice(k, 2, F.size(k)) for k in known])

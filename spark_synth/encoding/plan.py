@@ -72,8 +72,8 @@ class CodePlan:
 
     places: for each cluster where its centre lies, neighbours of similar rows in similar places; the order of clusters
     goes along these, so that clusters with near numbers are near.
-    follows: where every row of a small table is a cluster, the codes of its degrees and summaries, by cluster: such a
-    table is too small to learn from, and how many rows link to one and what they are like must fit the links.
+    follows: where every row of a small table is a cluster, the codes of its degrees, self references and summaries, by
+    cluster: such a table is too small to learn from, and how many rows link to one and what they are like must fit.
     """
 
     clusters: int
@@ -248,7 +248,8 @@ class TablePlan:
     @property
     def following(self) -> list[int]:
         """The sub-columns that `code.follows` tells."""
-        return [d.at for d in self.degrees] + [s.at for s in self.summaries]
+        levels = [at for k in self.matched if k.levels for at in (k.level_at, k.at)]
+        return [d.at for d in self.degrees] + levels + [s.at for s in self.summaries]
 
     def features(self, plans: Mapping[str, TablePlan]) -> list[list[list[float]]]:
         """For each sub-column, the features (K, F) of its codes that follow from their order or place."""

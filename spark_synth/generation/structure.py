@@ -10,7 +10,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.linked import carried_codes, link_code
+from spark_synth.encoding.linked import in_order, or_nothing, shown_by
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
@@ -29,6 +29,7 @@ STEEPEST = 2.0  # nats that one round may add to a code
 def draw_links(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, blocks: int) -> DataFrame:
     """The segments `cut` with what is known of their rows: `fixed` (codes) and l0.. (keys of the linked rows)."""
     work = f"{run.work}/_structure/{plan.table}"
+    cut = _kept(run, cut, f"{work}/segments")
     job = replace(job, room=_room(run, plan))
     job = replace(job, tilt=_raked(run, plan, cut, job, blocks))
     rows = _kept(run, _drawn(run, plan, cut, job, blocks), f"{work}/drawn")
@@ -156,22 +157,18 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> 
 def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """`rows` with `fixed`, their structure and what the rows at the other end show, and what is copied of these."""
     keys = plan.early
-    codes: list[Column] = []
-    carried: list[Column] = []
+    known: list[Column] = []
     for n, link in enumerate(plan.matched):
         if link.late:
-            codes.append(F.col("__codes").getItem(link.at))
+            known.append(F.array(F.col("__codes").getItem(link.at)))
             continue
-        to = F.col(f"__to{n}")
+        shown = shown_by(link, run.plans[link.parent], F.col("__context")).alias(f"__to{n}")
         named = [quoted(c).cast("string").alias(f"__t{n}_{i}") for i, c in enumerate(link.parent_columns)]
         copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in link.copies]
-        found = run.rows(link.parent).select(*named, *copied, F.col("__context").alias(f"__to{n}"))
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
-        rows = rows.join(found, match, "left")
-        codes.append(link_code(link, run.plans[link.parent], to))
-        carried += carried_codes(link, to)
-    own = F.slice("__codes", 1, plan.matched[0].at)
-    return rows.withColumn("fixed", F.concat(own, F.array(*codes, *carried).cast("array<smallint>")))
+        rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
+        known.append(or_nothing(link, F.col(f"__to{n}")))
+    return rows.withColumn("fixed", F.concat(F.slice("__codes", 1, plan.matched[0].at), in_order(known)))
 
 
 def _by_segment(rows: DataFrame, keys: int) -> DataFrame:

@@ -116,6 +116,7 @@ def tell_owners(schema: Schema, choices: Mapping[str, OwnerChoice], progress: Pr
     """One line per table, in the order of generation: what it hangs on, why, and its links."""
     for t in generation_order(schema, {t: c.key for t, c in choices.items()}):
         found = [_link_line(fk, t, schema) for fk in links(schema.table(t), choices[t].key)]
+        found += [f"{_edge(fk)} (follows from {fk.implied})" for fk in schema.table(t).foreign_keys if fk.implied]
         linked = f"; links: {', '.join(found)}" if found else ""
         progress.note(f"{t}: {_owner_line(choices[t])}{linked}")
 

@@ -26,6 +26,7 @@ from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
 from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.graph import explain_owners
+from spark_synth.schema.overlap import mark_implied
 from spark_synth.session import SQLITE_PACKAGE, build_session
 from spark_synth.sources import Database, open_database
 from spark_synth.tracking import Tracker
@@ -76,7 +77,7 @@ class Workshop:
                 _name_owner(schema, table, settings.owner)
         check_schema(schema)
         name_cuts(schema, self.config.break_edges)
-        _refuse_shared_columns(schema)
+        mark_implied(schema)
         return schema
 
     def database(self) -> Database:
@@ -257,22 +258,6 @@ def _timed(manifest: Manifest, stage: str) -> Iterator[None]:
     yield
     durations = {**manifest.data.get("durations", {}), stage: round(time.monotonic() - began, 1)}
     manifest.update(durations=durations, ended=now())
-
-
-def _refuse_shared_columns(schema: Schema) -> None:
-    """Two foreign keys over one column would each set it."""
-    for name, table in schema.tables.items():
-        if table.reference:
-            continue
-        seen: dict[str, str] = {}
-        for fk in table.foreign_keys:
-            for column in fk.columns:
-                if column in seen:
-                    raise UserError(
-                        f"column {name}.{column} is part of two foreign keys ({seen[column]}, {fk.name}), "
-                        "which is not supported yet: leave one of them out of the schema"
-                    )
-                seen[column] = fk.name
 
 
 def _name_owner(schema: Schema, table: str, owner: str) -> None:

@@ -71,8 +71,8 @@ def owned_children(table: str, owners: Mapping[str, ForeignKey | None]) -> list[
 
 
 def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:
-    """The foreign keys of a table other than its owner."""
-    return [fk for fk in table.foreign_keys if owner is None or fk.name != owner.name]
+    """The foreign keys of a table other than its owner, and those that follow from another."""
+    return [fk for fk in table.foreign_keys if not fk.implied and (owner is None or fk.name != owner.name)]
 
 
 def _choice(name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tuple[str, str]]) -> OwnerChoice:
@@ -109,6 +109,8 @@ def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | Non
         return "refers to the table itself"
     if fk.owner is False:
         return "marked owner: false"
+    if fk.implied:
+        return f"follows from {fk.implied}"
     if fk.cut:
         return f"opens a cycle ({fk.cut})"
     return "part of a cycle" if (name, fk.name) in cyclic else None

@@ -55,6 +55,7 @@ class ForeignKey(_Strict):
     owner: bool | None = None  # True: rows are ordered sequences under this key; None: chosen automatically
     orphans: Orphans = Orphans.NULL
     cut: str | None = None  # why a cycle of tables is opened here (schema.cycles); the key is filled last
+    implied: str | None = None  # the foreign key of the same table that it follows from (schema.overlap)
     confidence: float | None = None
     evidence: str | None = None
 

@@ -22,6 +22,7 @@ from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, sa
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
 WARMUP = 0.05  # share of the steps in which the learning rate rises
+PATIENT_STEPS = 150  # steps without progress that are waited for, at least
 WEIGHT_DECAY = 0.01
 DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
 STALE = "no better on held-out families"
@@ -180,12 +181,16 @@ class _Fit:
         if held_out < result.best_loss:
             result.best_loss, result.best_epoch = held_out, epoch + 1
             self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
-        elif epoch + 1 - max(result.best_epoch, result.last_drop) >= max(1, self.job.patience // 2):
+        elif epoch + 1 - max(result.best_epoch, result.last_drop) >= self._patience():
             self._drop_rate(epoch + 1)
         with (self.scratch / "progress.jsonl").open("a") as lines:
             rate = result.epochs * self.job.train_rows / max(result.seconds, 1e-9)
             lines.write(json.dumps({**entry, "epochs": self.job.epochs, "rows_per_second": rate}) + "\n")
         save_checkpoint(self.scratch, self.model, self.optimizer, self.best, asdict(result) | {"epoch": epoch + 1})
+
+    def _patience(self) -> int:
+        """Epochs without progress before the learning rate is lowered: small tables need many to take any steps."""
+        return max(1, self.job.patience // 2, math.ceil(PATIENT_STEPS / self.steps))
 
     def _drop_rate(self, epoch: int) -> None:
         """Go on from the best weights with smaller steps; give up after MAX_DROPS times."""

@@ -85,4 +85,4 @@ def network_width(rows: int, columns: int, most: int) -> int:
 def _batch(cost: Cost, batch_rows: int) -> int:
     """Rows per step: enough steps per epoch for small tables, bounded activations for wide ones."""
     by_memory = int(4e7 / (cost.columns * cost.hidden)) or 1
-    return max(32, min(batch_rows, cost.rows // MIN_STEPS, by_memory))
+    return max(16, min(batch_rows, cost.rows // MIN_STEPS, by_memory))

@@ -174,6 +174,12 @@ def under_order_lines(d: Rng) -> Shape:
     return schema, {**tables, "e": e}
 
 
+def overlapping_keys(d: Rng) -> Shape:
+    schema, tables = under_order_lines(d)
+    schema.add_foreign_key("e.pid", "p.id")
+    return schema, tables
+
+
 def _pairs(d: Rng, left: pd.Series, right: pd.Series, n: int) -> pd.DataFrame:
     made = pd.DataFrame({"l": d.pick(left, n), "r": d.pick(right, n)}).drop_duplicates(ignore_index=True)
     return pd.concat([made, d.values(len(made))], axis=1)
@@ -314,7 +320,8 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
     for f in (
         single, text_keys, chain, two_children, extension, part_extension, two_keys_to_one_parent,
         three_keys_to_one_parent, null_owner, null_link, self_reference, self_reference_with_owner, composite_parent,
-        order_lines, under_order_lines, many_to_many, many_to_many_with_key, many_to_many_itself, bare_join, three_ways,
+        order_lines, under_order_lines, overlapping_keys, many_to_many, many_to_many_with_key,
+        many_to_many_itself, bare_join, three_ways,
         unique_column, cycle_of_two, cycle_of_three, apart, references, hub, long_family, orphans_to_null,
         orphans_dropped, everything,
     )
