@@ -15,7 +15,7 @@ from spark_synth.config import load_config
 from spark_synth.schema import Schema, save_schema
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
-USERS, ITEMS, KINDS = 400, 120, 3
+USERS, ITEMS, KINDS = 800, 240, 3
 Tables = dict[str, pd.DataFrame]
 
 

@@ -42,8 +42,8 @@ def test_too_few_rows_are_not_trained() -> None:
 def test_batches_fit_rows_and_memory(rows: int) -> None:
     for columns in (1, 40, 400):
         batch = shares([Cost("t", rows, columns, 256)])["t"].batch_rows
-        assert 32 <= batch <= 4096
-        assert batch == 32 or batch * columns * 256 <= 4e7
+        assert 16 <= batch <= 4096
+        assert batch == 16 or batch * columns * 256 <= 4e7
 
 
 def test_the_plan_does_not_look_at_the_clock() -> None:
