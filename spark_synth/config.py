@@ -70,6 +70,8 @@ class ModelSettings(_Settings):
     max_bins: int = Field(default=64, ge=2)
     segment_rows: int = Field(default=512, ge=2)
     rare_threshold: int | None = Field(default=None, ge=1)
+    edges: Literal["neural", "block", "configuration"] = "neural"  # how a join table chooses its pairs
+    edges_first: bool = False  # whether it does so before the rows that it links to have values
 
 
 class TableSettings(_Settings):

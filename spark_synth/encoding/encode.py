@@ -21,7 +21,8 @@ from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, since_b
 PACK_ROWS = 512
 BUCKET_ROWS = 65536
 ABSENT = -1
-PACK = "split string, rows int, families int, codes binary, context binary, lengths binary, start binary, size binary"
+FIELDS = ("codes", "context", "lengths", "start", "size", "sets")
+PACK = "split string, rows int, families int, " + ", ".join(f"{f} binary" for f in FIELDS)
 
 
 def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Column) -> DataFrame:
@@ -113,10 +114,13 @@ def _encode_time(plan: TablePlan, part: pd.DataFrame, codes: np.ndarray, segment
 def families(
     encoded: DataFrame, owner: OwnerPlan | None, parents: DataFrame | None, width: int, segment_rows: int
 ) -> DataFrame:
-    """One row per family segment: `codes` array (rows x C, in order), `context` array (P), lengths, start, size.
+    """One row per family segment: `codes` array (rows x C, in order), `context` array (P), lengths, start, size, and
+    `sets` array (rows x S) if `encoded` has it (see encoding.sets), else empty.
 
     parents: of the owner's table, see `contexts`; rows without an owner get ABSENT.
     """
+    nothing = F.array().cast("array<smallint>").alias("sets")
+    sets = F.col("sets") if "sets" in encoded.columns else nothing
     if owner is None:
         one = F.lit(1)
         return encoded.select(
@@ -127,15 +131,17 @@ def families(
             one.alias("length"),
             F.lit(0).alias("start"),
             one.alias("size"),
+            sets,
         )
     assert parents is not None
     keys = [quoted(c).alias(f"__o{i}") for i, c in enumerate(owner.columns)]
     segment = F.floor(F.col("__pos") / segment_rows).alias("__segment")
-    rows = encoded.select(*keys, "__null", segment, "__pos", "__n", "__holdout", "codes")
+    rows = encoded.select(*keys, "__null", segment, "__pos", "__n", "__holdout", "codes", sets)
     names = [f"__o{i}" for i in range(len(keys))] + ["__null", "__segment"]
-    ordered = F.array_sort(F.collect_list(F.struct("__pos", "codes")))
+    ordered = F.array_sort(F.collect_list(F.struct("__pos", "codes", "sets")))
     grouped = rows.groupBy(*names).agg(
         F.flatten(F.transform(ordered, lambda x: x["codes"])).alias("codes"),
+        F.flatten(F.transform(ordered, lambda x: x["sets"])).alias("sets"),
         F.count(F.lit(1)).cast("int").alias("length"),
         F.min("__pos").cast("int").alias("start"),
         F.first("__n").cast("int").alias("size"),
@@ -145,7 +151,8 @@ def families(
     joined = grouped.join(keyed(parents, owner, "context"), match, "left")
     absent = F.array_repeat(F.lit(ABSENT).cast("smallint"), width)
     context = F.coalesce(F.col("context"), absent).alias("context")
-    return joined.select(F.xxhash64(*names).alias("bucket"), "__holdout", "codes", context, "length", "start", "size")
+    bucket = F.xxhash64(*names).alias("bucket")
+    return joined.select(bucket, "__holdout", "codes", context, "length", "start", "size", "sets")
 
 
 def contexts(encoded: DataFrame, plan: TablePlan, parents: DataFrame | None) -> DataFrame:
@@ -174,7 +181,7 @@ def write_packs(segments: DataFrame, rows: int, path: str) -> None:
     """Write packs to `path`/split=train|holdout: a file, hence a row group, per bucket of about BUCKET_ROWS rows."""
     buckets = max(1, math.ceil(rows / BUCKET_ROWS))
     spread = segments.repartition(buckets, "bucket").sortWithinPartitions("bucket", "start")
-    packed = spread.select("__holdout", "codes", "context", "length", "start", "size").mapInPandas(_pack, PACK)
+    packed = spread.select("__holdout", "codes", "context", "length", "start", "size", "sets").mapInPandas(_pack, PACK)
     packed.write.mode("overwrite").partitionBy("split").parquet(path)
 
 
@@ -184,7 +191,7 @@ def _pack(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             group = (part["length"].cumsum() - 1) // PACK_ROWS
             records = [_record(p) for _, p in part.groupby(group, sort=True)]
             yield pd.DataFrame(records).assign(split="holdout" if holdout else "train")[
-                ["split", "rows", "families", "codes", "context", "lengths", "start", "size"]
+                ["split", "rows", "families", *FIELDS]
             ]
 
 
@@ -200,6 +207,7 @@ def _record(part: pd.DataFrame) -> dict[str, object]:
         "lengths": packed(part["length"], np.int32),
         "start": packed(part["start"], np.int32),
         "size": packed(part["size"], np.int32),
+        "sets": packed(np.concatenate(part["sets"].to_list()), np.int16),
     }
 
 

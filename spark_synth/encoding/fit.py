@@ -25,6 +25,7 @@ from spark_synth.encoding.derive import find_rules, sort_rules
 from spark_synth.encoding.embed import node
 from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
 from spark_synth.encoding.fit_time import fit_time
+from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
@@ -34,8 +35,10 @@ from spark_synth.encoding.rows import (
     statistics_by_key,
     summary_plans,
 )
+from spark_synth.encoding.sets import plan_set
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.graph import generation_order, links, owned_children
+from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
 
 T = TypeVar("T")
@@ -65,6 +68,7 @@ def fit_database(
     tables: Mapping[str, DataFrame],
     schema: Schema,
     owners: Mapping[str, ForeignKey | None],
+    joins: Mapping[str, Join],
     settings: Callable[[str], ColumnSettings],
     segment_rows: int,
     seed: int,
@@ -72,7 +76,7 @@ def fit_database(
     note: Callable[[str], None],
 ) -> Fitted:
     """Plans of every table, fitted in Spark. `note` is told of each finished step."""
-    order = generation_order(schema, owners)
+    order = generation_order(schema, owners, before_values(joins))
     plans: dict[str, TablePlan] = {}
     blooms: dict[str, dict[str, np.ndarray]] = {}
 
@@ -104,6 +108,7 @@ def fit_database(
     each(order, parents)
     _fit_codes(spark, rows, plans, seed, work, note)
     for t in order:
+        plans[t].sets = [plan_set(plans[j], plans) for j, join in joins.items() if join.first and join.link.parent == t]
         plans[t].number(plans)
     for t in order:
         owner = plans[t].owner
@@ -114,7 +119,11 @@ def fit_database(
         if owner and above:
             counted = next(d for d in above.degrees if (d.table, d.edge) == (t, owner.name))
             owner.families = sum(n for d, n in counted.histogram if d)
-    return Fitted({t: plans[t] for t in order}, work, blooms)
+    fitted = Fitted({t: plans[t] for t in order}, work, blooms)
+    for t, join in joins.items():
+        if join.edges != "neural":
+            plans[t].blocks = fit_blocks(spark, fitted, t, alone=join.edges == "configuration")
+    return fitted
 
 
 def each(items: list[str], work: Callable[[str], T]) -> list[T]:
@@ -257,6 +266,23 @@ def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
         codes += [rows[f"__level{n}"].to_numpy(), to.where(rows[f"__level{n}"] > 0, 0).fillna(0).to_numpy()]
     codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
     plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
+
+
+def fit_blocks(spark: SparkSession, fitted: Fitted, table: str, alone: bool) -> BlockPlan:
+    """The edges of a join table by the codes at both ends; alone: by that of the link only."""
+    plan = fitted.plans[table]
+    owner, (link,) = plan.owner, plan.matched
+    assert owner is not None
+    rows, by = spark.read.parquet(f"{fitted.work}/rows/{table}"), fitted.plans[owner.parent].code
+    for edge, name in ((owner, "__from"), (link, "__to")):
+        keys = [quoted(c).alias(f"{name}{i}") for i, c in enumerate(edge.parent_columns)]
+        found = fitted.frame(spark, edge.parent).select(*keys, F.col("__code").alias(name))
+        rows = rows.join(found, [quoted(c) == F.col(f"{name}{i}") for i, c in enumerate(edge.columns)], "left")
+    assert by is not None
+    counts = np.zeros((by.clusters, link.clusters + link.nullable), dtype=int)
+    for r in rows.where("__from IS NOT NULL").groupBy("__from", "__to").count().collect():
+        counts[r["__from"], 0 if r["__to"] is None else r["__to"] + int(link.nullable)] += r["count"]
+    return BlockPlan(-1, [counts.sum(0).tolist()]) if alone else BlockPlan(by.at, counts.tolist())
 
 
 def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:

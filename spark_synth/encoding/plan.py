@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
+from spark_synth.encoding.join_plan import BlockPlan, SetPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 6  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 7  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
 
@@ -167,6 +168,8 @@ class TablePlan:
     summaries: list[SummaryPlan] = field(default_factory=list)
     course: list[SummaryPlan] = field(default_factory=list)  # the owner's summaries of this table's first time and span
     derived: list[dict[str, Any]] = field(default_factory=list)
+    sets: list[SetPlan] = field(default_factory=list)  # edge first: what values are drawn given, beside fixed codes
+    blocks: BlockPlan | None = None  # how links are drawn, if not by a network
     unique: list[list[str]] = field(default_factory=list)  # columns with a matched link whose values never repeat
     context_cards: list[int] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
@@ -193,8 +196,9 @@ class TablePlan:
 
     @property
     def structure(self) -> int:
-        """Leading sub-columns that are drawn before links are matched; 0 for a table without such links."""
-        return max((k.at + 1 for k in self.matched), default=0)
+        """Leading sub-columns that are drawn before links, from here or to here, are matched; 0 without such links."""
+        own = self.code.at + 1 if self.sets and self.code else 0
+        return max((k.at + 1 for k in self.matched), default=own)
 
     @property
     def fixed(self) -> int:
@@ -311,6 +315,8 @@ class TablePlan:
             for x in d["values"]
         ]
         d["time"] = TimePlan(**_codecs(d["time"], "first", "delta", "clock")) if d["time"] else None
+        d["sets"] = [SetPlan(**{**x, "carried": tuple(x["carried"])}) for x in d["sets"]]
+        d["blocks"] = BlockPlan(**d["blocks"]) if d["blocks"] else None
         d["code"] = CodePlan(**d["code"]) if d["code"] else None
         d["degrees"] = [DegreePlan(**_codecs(x, "codec")) for x in d["degrees"]]
         d["course"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["course"]]

@@ -13,6 +13,7 @@ from spark_synth.encoding.fit import Fitted, each
 from spark_synth.encoding.linked import fill_linked
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.rows import SPLITS
+from spark_synth.encoding.sets import member, nobody, sampled
 from spark_synth.encoding.views import quoted
 
 FEW_FAMILIES = 30  # below it single segments are held out, if families are long
@@ -61,6 +62,8 @@ def write_training_sets(
     def pack(t: str) -> None:
         plan = fitted.plans[t]
         encoded = encoded_rows(spark, work, plan)
+        if plan.sets:
+            encoded = _with_sets(spark, fitted, encoded, plan)
         above = parents[plan.owner.parent] if plan.owner else None
         segments = families(encoded, plan.owner, above, len(plan.context_cards), segment_rows)
         write_packs(segments, plan.rows, f"{work}/packs/{t}")
@@ -76,6 +79,27 @@ def write_training_sets(
 def encoded_rows(spark: SparkSession, work: str, plan: TablePlan) -> DataFrame:
     """The encoded rows of a table, those with links with what the links lead to."""
     return spark.read.parquet(f"{work}/{'linked' if plan.matched else 'encoded'}/{plan.table}")
+
+
+def _with_sets(spark: SparkSession, fitted: Fitted, encoded: DataFrame, plan: TablePlan) -> DataFrame:
+    """`encoded` with `sets`: of every row, what the real rows show that it is joined with (see encoding.sets)."""
+    parts = []
+    for n, found in enumerate(plan.sets):
+        join = fitted.plans[found.table]
+        owner, link = join.owner, next(k for k in join.matched if k.name == found.link)
+        assert owner is not None
+        above = [quoted(c).alias(f"__o{i}") for i, c in enumerate(owner.parent_columns)]
+        others = encoded_rows(spark, fitted.work, fitted.plans[found.other])
+        shown = others.select(*above, member(found, F.col("codes")).alias("__member"))
+        ends = [quoted(c).alias(f"__k{i}") for i, c in enumerate(link.columns)]
+        own = [quoted(c).alias(f"__o{i}") for i, c in enumerate(owner.columns)]
+        edges = encoded_rows(spark, fitted.work, join).select(*ends, *own, F.col("__hash").alias("__order"))
+        keys = [f"__k{i}" for i in range(len(ends))]
+        sets = sampled(edges.dropna(subset=keys).join(shown, [f"__o{i}" for i in range(len(above))]), keys, found)
+        match = [quoted(c) == F.col(f"__k{i}") for i, c in enumerate(link.parent_columns)]
+        encoded = encoded.join(sets.withColumnRenamed("__set", f"__set{n}"), match, "left").drop(*keys)
+        parts.append(F.coalesce(f"__set{n}", nobody(found)))
+    return encoded.withColumn("sets", F.concat(*parts))
 
 
 def _link(spark: SparkSession, fitted: Fitted, t: str) -> None:

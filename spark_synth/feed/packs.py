@@ -29,16 +29,18 @@ logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 BUFFER_PACKS = 1024  # packs held for shuffling: about half a million rows of int16 codes
 PARTS = 8  # pieces that a batch is made of, at least, where families are small enough
-FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size"]
+FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size", "sets"]
 
 
 @dataclass(frozen=True)
 class PackShape:
-    """Sub-columns of the rows in a pack, and of their context; used: the leading sub-columns that are wanted."""
+    """Sub-columns of the rows in a pack, and of their context; used: the leading sub-columns that are wanted; sets:
+    codes of the sets of each row, if these are wanted."""
 
     columns: int
     context: int
     used: int | None = None
+    sets: int = 0
 
 
 class PackFeed:
@@ -95,7 +97,9 @@ class PackFeed:
         rows = [int(x.sum()) for x in torch.split(pack.lengths, sizes)]
         tensors = (pack.context, pack.lengths, pack.start, pack.size)
         parts = [torch.split(pack.codes, rows), *(torch.split(t, sizes) for t in tensors)]
-        yield from (FamilyBatch(*p) for p in zip(*parts, strict=True))
+        sets = torch.split(pack.sets, rows) if pack.sets is not None else [None] * len(sizes)
+        for (codes, context, lengths, start, size), joined in zip(zip(*parts, strict=True), sets, strict=True):
+            yield FamilyBatch(codes, context, lengths, start, size, joined)
 
 
 def read_packs(path: str, shape: PackShape, max_rows: int) -> list[FamilyBatch]:
@@ -134,6 +138,7 @@ def _packs(group: Any, shape: PackShape) -> Iterator[FamilyBatch]:  # noqa: ANN4
             lengths=_tensor(group.lengths[i], np.int32, (families,)),
             start=_tensor(group.start[i], np.int32, (families,)),
             size=_tensor(group.size[i], np.int32, (families,)),
+            sets=_tensor(group.sets[i], np.int16, (-1, shape.sets)) if shape.sets else None,
         )
 
 

@@ -17,14 +17,14 @@ from spark_synth.encoding.bloom import Bloom
 from spark_synth.encoding.keys import make_keys
 from spark_synth.encoding.plan import STRUCTURE, How, TablePlan
 from spark_synth.encoding.text import TextMaker
+from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.decode import decode_values, decoded_fields
+from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.spec import GeneratorSpec
-
-Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class BlockJob:
 class _Loaded:
     plan: TablePlan
     model: Autoregressive
-    blooms: dict[str, Bloom]
     texts: list[TextMaker]
 
 
@@ -60,16 +59,22 @@ def output_fields(plan: TablePlan, parent: bool) -> dict[str, str]:
     fields |= {f"l{i}": "string" for i in range(len(plan.early))}
     fields |= {f"__late_{i}": "smallint" for i, k in enumerate(plan.matched) if k.late}
     fields |= {f"__level_{i}": "smallint" for i, k in enumerate(plan.matched) if k.levels}
-    fields |= {f"k{i}": "bigint" if k.how in ("integer", "position") else "string" for i, k in enumerate(plan.keys)}
+    fields |= _key_fields(plan)
     fields |= {f"w{i}": "string" for i in range(len(plan.texts))}
-    fields |= {f"__deg_{i}": "bigint" for i in range(len(plan.degrees))}
     return fields | ({"__context": "array<smallint>"} if parent else {})
 
 
+def _key_fields(plan: TablePlan) -> dict[str, str]:
+    fields = {f"k{i}": "bigint" if k.how in ("integer", "position") else "string" for i, k in enumerate(plan.keys)}
+    return fields | {f"__deg_{i}": "bigint" for i in range(len(plan.degrees))}
+
+
 def structure_fields(plan: TablePlan) -> dict[str, str]:
-    """Names and Spark types of what `structure_maker` yields: row and segment numbers, owner, codes."""
-    owners = {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
-    return {"__idx": "bigint", "__segment": "bigint", **owners, "__codes": "array<smallint>"}
+    """Names and Spark types of what `structure_maker` yields: row and segment numbers, owner, codes; and keys and
+    degrees, where links lead to the rows before their values are drawn."""
+    fields = {"__idx": "bigint", "__segment": "bigint"}
+    fields |= {f"o{i}": "string" for i in range(len(plan.owner.columns) if plan.owner else 0)}
+    return fields | {"__codes": "array<smallint>"} | (_key_fields(plan) if plan.sets else {})
 
 
 def structure_maker(job: BlockJob) -> Maker:
@@ -96,18 +101,23 @@ def _per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
 
 def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     """Degrees, own code and codes of link targets of all rows of one block: the columns of `structure_fields`."""
-    model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
+    plan = _plan(f"{job.folder}/{job.table}")
     number = int(block["block"].iloc[0])
     generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
-    context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
+    context, sizes = torch.from_numpy(_context(block, len(plan.context_cards))), _sizes(block)
     tilt = {j: torch.from_numpy(t) for j, t in job.tilt.items()}
     room = Room(job.room, len(block)) if job.room else None
-    codes = model.sample(torch.from_numpy(context), *sizes, generator, masks=room, tilt=tilt).numpy()
-    plan = _plan(f"{job.folder}/{job.table}")
+    if plan.blocks:
+        codes = draw_blocks(plan.blocks, context, sizes[0], generator, room, tilt.get(0)).numpy()
+    else:
+        model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
+        codes = model.sample(context, *sizes, generator, masks=room, tilt=tilt).numpy()
     _follow(plan, codes)
     family, inner = _members(sizes[0].numpy())
     head = block["row"].to_numpy(np.int64)[family]
     out = pd.DataFrame({"__idx": head + inner, "__segment": head})
+    if plan.sets:
+        _add_keys(out, job, plan, block["start"].to_numpy(np.int64)[family] + inner, codes)
     for i in range(len(plan.owner.columns) if plan.owner else 0):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
     out["__codes"] = list(codes.astype(np.int16))
@@ -125,8 +135,8 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     generator = torch.Generator().manual_seed(stream(job.seed, "codes", job.table, number))
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
-    fixed = torch.from_numpy(_flat(block["fixed"]).reshape(-1, plan.fixed).astype(np.int64)) if plan.fixed else None
-    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, clock, fixed).numpy()
+    fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
+    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, clock, fixed, sets=sets).numpy()
     _follow(plan, codes)
     family, inner = _members(lengths)
     index = block["row"].to_numpy(np.int64)[family] + inner
@@ -141,16 +151,23 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
             out[f"__late_{i}"] = codes[:, link.at].astype(np.int16)
         if link.levels:
             out[f"__level_{i}"] = codes[:, link.level_at].astype(np.int16)
-    salt = f"{job.seed}/{job.table}"
-    position, count = start[family] + inner, max(job.count, plan.rows)
-    for i, key in enumerate(plan.keys):
-        out[f"k{i}"] = make_keys(key, index, position, count, f"{salt}/{key.column}", loaded.blooms.get(key.column))
+    _add_keys(out, job, plan, start[family] + inner, codes)
     _add_texts(out, plan, loaded.texts, rng)
-    for i, degree in enumerate(plan.degrees):
-        out[f"__deg_{i}"] = np.rint(degree.codec.decode(codes[:, degree.at], rng.random(len(codes)))).astype(np.int64)
     if job.parent:
         out["__context"] = list(np.concatenate([codes, context[family]], axis=1).astype(np.int16))
     return out.sort_values("__idx", kind="stable")[list(output_fields(plan, job.parent))]
+
+
+def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.ndarray, codes: np.ndarray) -> None:
+    """Keys and degrees of the rows `out` (with __idx): the same before and after their values are drawn."""
+    index, count = out["__idx"].to_numpy(np.int64), max(job.count, plan.rows)
+    blooms = _blooms(job.folder, job.table)
+    for i, key in enumerate(plan.keys):
+        salt = f"{job.seed}/{job.table}/{key.column}"
+        out[f"k{i}"] = make_keys(key, index, position, count, salt, blooms.get(key.column))
+    for i, degree in enumerate(plan.degrees):
+        drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
+        out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)
 
 
 class Room:
@@ -200,6 +217,11 @@ def _members(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return family, np.arange(len(family)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
 
 
+def _known(block: pd.DataFrame, name: str, width: int) -> torch.Tensor | None:
+    """int64 (N, width): what is known of each row."""
+    return torch.from_numpy(_flat(block[name]).reshape(-1, width).astype(np.int64)) if width else None
+
+
 def _flat(arrays: pd.Series) -> np.ndarray:
     """The arrays of all segments after each other."""
     return np.concatenate([np.asarray(a) for a in arrays])
@@ -221,17 +243,19 @@ def _model(folder: str) -> Autoregressive:
 
 @lru_cache(maxsize=4)
 def _load(folder: str, table: str, seed: int) -> _Loaded:
-    """Plan, model, filters and text makers of a table, once per Python worker."""
-    at = Path(folder) / table
+    """Plan, model and text makers of a table, once per Python worker."""
+    at, blooms = Path(folder) / table, _blooms(folder, table)
     plan = _plan(str(at))
-    blooms = {name: Bloom(words) for name, words in _filters(at).items()}
     texts = [TextMaker(t, stream(seed, "text", table, t.column) % 2**31, blooms.get(t.column)) for t in plan.texts]
-    return _Loaded(plan, _model(str(at)), blooms, texts)
+    return _Loaded(plan, _model(str(at)), texts)
 
 
-def _filters(at: Path) -> dict[str, np.ndarray]:
+@lru_cache(maxsize=4)
+def _blooms(folder: str, table: str) -> dict[str, Bloom]:
+    """Filters of the real keys and texts of a table, by column."""
+    at = Path(folder) / table
     names = json.loads((at / "filters.json").read_text())
-    return {name: np.load(at / f"filter_{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
+    return {name: Bloom(np.load(at / f"filter_{i}.npy", allow_pickle=False)) for i, name in enumerate(names)}
 
 
 def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

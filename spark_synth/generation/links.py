@@ -48,7 +48,7 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
     assert target.code is not None
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     offered = F.col("__context").getItem(target.code.at).cast("int").alias("__cell")
-    seen = run.rows(link.parent).select("__idx", offered, *keys, F.col(f"__deg_{at}"))
+    seen = run.ends(link.parent).select("__idx", offered, *keys, F.col(f"__deg_{at}"))
     asking = rows.withColumn("__cell", cell)
     count = asking.where("__cell IS NOT NULL").count()
     degree, plan = F.col(f"__deg_{at}"), target.degrees[at]

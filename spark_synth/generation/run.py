@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.encoding.plan import LinkPlan, TablePlan
+from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+
+Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,34 @@ class Generation:
         """The finished rows of a table with their hidden columns."""
         return self.spark.read.parquet(self.kept.get(table) or f"{self.work}/{table}")
 
+    def ends(self, table: str) -> DataFrame:
+        """The rows of a table as links need them: keys, degrees and codes, before or after their values are drawn."""
+        early = self.plans[table].sets and table not in self.kept
+        return self.spark.read.parquet(f"{self.structure(table)}/nodes") if early else self.rows(table)
+
+    def edges_first(self, table: str) -> bool:
+        """Whether the links of a join table are drawn with the rows that they lead to (see encoding.plan.SetPlan)."""
+        return any(s.table == table for t, p in self.plans.items() if t not in self.kept for s in p.sets)
+
+    def structure(self, table: str) -> str:
+        """The folder of what is drawn of a table before its values."""
+        return f"{self.work}/_structure/{table}"
+
+    def stored(self, rows: DataFrame, path: str) -> DataFrame:
+        """`rows`, written: what follows reads them more than once."""
+        rows.write.mode("overwrite").parquet(path)
+        return self.spark.read.parquet(path)
+
+    def per_block(self, cut: DataFrame, blocks: int, maker: Maker, fields: Mapping[str, str]) -> DataFrame:
+        """What `maker` draws, with these Spark types, of the segments `cut`; partitions are made of whole blocks."""
+        placed = cut.repartition(min(blocks, self.partitions or blocks), "block").sortWithinPartitions("block", "row")
+        return placed.mapInPandas(maker, ", ".join(f"`{n}` {t}" for n, t in fields.items()))
+
     def target(self, table: str) -> int:
         """Rows of a table by the ratio alone."""
         return max(1, round(self.plans[table].rows * self.ratio))
 
-    def degree_of(self, table: str, link: LinkPlan) -> int:
-        """Which degree of the target counts the rows of `table` under a link."""
-        degrees = self.plans[link.parent].degrees
-        return next(i for i, d in enumerate(degrees) if (d.table, d.edge) == (table, link.name))
+    def degree_of(self, table: str, edge: LinkPlan | OwnerPlan) -> int:
+        """Which degree of the parent counts the rows of `table` under a foreign key."""
+        degrees = self.plans[edge.parent].degrees
+        return next(i for i, d in enumerate(degrees) if (d.table, d.edge) == (table, edge.name))

@@ -16,7 +16,9 @@ from spark_synth.generation.seeds import stream
 
 ROUNDS = 12
 STALE = 2  # rounds without an exchange after which what still repeats is taken to be stuck
-PARTNERS = 16  # rows that each repeating row tries in one round
+PARTNERS = 16  # rows that each repeating row tries in one round, at least
+MOST_PARTNERS = 2048
+TRIES = 50_000  # that a round makes, about, where few rows are left: those that hardly any partner suits
 
 
 def separate(
@@ -51,7 +53,8 @@ def separate(
         changed = True
         inside = cell is not None and attempt % 3 < 2
         bounds = (F.col("__cell0"), F.col("__cell1")) if inside else (F.lit(0), F.lit(size + 1))
-        made = _exchanges(pairs, repeated, own, target, bounds, stream(seed, attempt))
+        partners = min(MOST_PARTNERS, max(PARTNERS, TRIES // left))
+        made = _exchanges(pairs, repeated, own, target, bounds, partners, stream(seed, attempt))
         path = f"{work}/{attempt}"
         _apply(pairs, made, target).write.mode("overwrite").parquet(path)
         pairs = rows.sparkSession.read.parquet(path)
@@ -72,12 +75,13 @@ def _exchanges(
     own: list[str],
     target: list[str],
     bounds: tuple[Column, Column],
+    partners: int,
     seed: int,
 ) -> DataFrame:
     """(__idx, __partner, own and target of both): exchanges that make two pairs which nobody else has or gets."""
     theirs = {c: f"p_{c}" for c in own + target}
     partner = (bounds[0] + F.pmod(F.xxhash64("__idx", "__try", F.lit(seed)), bounds[1])).alias("__partner")
-    tries = repeated.withColumn("__try", F.explode(F.sequence(F.lit(0), F.lit(PARTNERS - 1)))).select("*", partner)
+    tries = repeated.withColumn("__try", F.explode(F.sequence(F.lit(0), F.lit(partners - 1)))).select("*", partner)
     sound = pairs.join(repeated.select("__idx"), "__idx", "left_anti")
     others = sound.select(F.col("__idx").alias("__partner"), *[F.col(a).alias(b) for a, b in theirs.items()])
     found = tries.join(others, "__partner")

@@ -1,139 +1,64 @@
 """Structure before values: the degrees and link codes of a table's rows, the rows they are linked to, and what these
 show, brought together for every segment, so that the values of its rows can be drawn given all that.
+
+Edge first (Xu et al., ICLR 2023): the links of a join table may be drawn when the rows that they lead to have degrees
+and codes only; the values of these are then drawn given a set of the rows that they are joined with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.linked import in_order, or_nothing, shown_by
-from spark_synth.encoding.plan import LinkPlan, TablePlan
+from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.sets import member, nobody, sampled
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
+from spark_synth.generation.families import Families, families_of
+from spark_synth.generation.key_types import key_types
 from spark_synth.generation.links import link_rows
+from spark_synth.generation.raking import cell_of, raked, room_of
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
 
-RAKE_ROUNDS = 3
-RAKE_BLOCKS = 16  # blocks that the weights of codes are found from
-RAKE_ROWS = 20  # rows per cluster below which chance is most of what is out of balance
-BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
-STEEPEST = 2.0  # nats that one round may add to a code
 
-
-def draw_links(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, blocks: int) -> DataFrame:
-    """The segments `cut` with what is known of their rows: `fixed` (codes) and l0.. (keys of the linked rows)."""
-    work = f"{run.work}/_structure/{plan.table}"
-    cut = _kept(run, cut, f"{work}/segments")
-    job = replace(job, room=_room(run, plan))
-    job = replace(job, tilt=_raked(run, plan, cut, job, blocks))
-    rows = _kept(run, _drawn(run, plan, cut, job, blocks), f"{work}/drawn")
-    keys = plan.early
-    for n, link in enumerate(k for k in plan.matched if not k.late):
-        cell = _cell(link)
-        matched = link_rows(run, plan.table, rows, link, cell)
-        named = [F.col(f"__p{i}").cast("string").alias(f"l{keys.index(c)}") for i, c in enumerate(link.columns)]
-        places = [F.col(c).alias(f"{c}{n}") for c in ("__slot", "__low", "__span")]
-        rows = _kept(run, matched.select(*[c for c in rows.columns], *named, *places), f"{work}/{n}")
-    rows = _separated(run, plan, rows, work)
-    arrays = _by_segment(_with_fixed(run, plan, rows), len(keys))
+def known_rows(run: Generation, plan: TablePlan, families: Families) -> DataFrame:
+    """The segments of a table with what is known of their rows before values are drawn, rows after each other: `fixed`
+    (codes), l0.. (what is taken from linked rows) and, edge first, `sets` (codes of the rows they are joined with).
+    """
+    if run.edges_first(plan.table):
+        rows, cut = run.spark.read.parquet(f"{run.structure(plan.table)}/rows"), families.cut
+    else:
+        rows, cut = draw_structure_of(run, plan, families)
+    names = ["fixed", *(f"l{i}" for i in range(len(plan.early)))]
+    if plan.sets:
+        rows = _with_sets(run, plan, rows, families)
+        names.append("sets")
+    arrays = _by_segment(_with_fixed(run, plan, rows), names)
     return cut.join(arrays, F.col("row") == F.col("__segment")).drop("__segment")
 
 
-def _drawn(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, blocks: int) -> DataFrame:
-    fields = ", ".join(f"`{n}` {t}" for n, t in structure_fields(plan).items())
-    placed = cut.repartition(min(blocks, run.partitions or blocks), "block").sortWithinPartitions("block", "row")
-    return placed.mapInPandas(structure_maker(job), fields)
-
-
-def _kept(run: Generation, rows: DataFrame, path: str) -> DataFrame:
-    """`rows`, written: what follows reads them more than once."""
-    rows.write.mode("overwrite").parquet(path)
-    return run.spark.read.parquet(path)
-
-
-def _cell(link: LinkPlan) -> Column:
-    """The cluster that a row's link goes to, NULL where it goes nowhere."""
-    code = F.col("__codes").getItem(link.at).cast("int") - int(link.nullable)
-    return F.when(code >= 0, code)
-
-
-def _room(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
-    """For links that a family may have to the same target once: how often it may ask for each cluster."""
-    room: dict[int, np.ndarray] = {}
-    owner = set(plan.owner.columns) if plan.owner else set[str]()
-    for link in plan.matched:
-        own = set(link.columns)
-        if owner and not link.late and any(own <= set(u) <= own | owner for u in plan.unique):
-            targets = _counts(run, plan.table, link, F.count(F.lit(1)))
-            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets]).astype(np.int64)
-    return room
-
-
-# -- raking ---------------------------------------------------------------------------------------------------
-
-
-def _raked(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, blocks: int) -> dict[int, np.ndarray]:
-    """What to add to the logits of link codes, so that rows ask of every cluster what its rows offer.
-
-    Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
-    """
-    links = [k for k in plan.matched if not k.late and job.count >= RAKE_ROWS * k.clusters > RAKE_ROWS]
-    supply = {k.at: _supply(run, plan.table, k) for k in links}
-    tilt = {k.at: np.zeros(k.clusters + k.nullable) for k in links}
-    every = max(1, blocks // RAKE_BLOCKS)
-    sample = cut.where(F.col("block") % every == 0)
-    for _ in range(RAKE_ROUNDS if links else 0):
-        rows = _drawn(run, plan, sample, replace(job, tilt=tilt), -(-blocks // every))
-        demand = _demand(rows, links)
-        far = {at: 0.5 * float(np.abs(demand[at] - supply[at]).sum()) for at in supply}
-        if max(far.values()) < BALANCED:
-            break
-        for link in links:
-            tilt[link.at][int(link.nullable) :] += _step(demand[link.at], supply[link.at])
-    return tilt
-
-
-def _step(demand: np.ndarray, supply: np.ndarray) -> np.ndarray:
-    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL."""
-    step = np.log((supply + 1e-5) / (demand + 1e-5)).clip(-STEEPEST, STEEPEST)
-    balanced: np.ndarray = step - np.log((demand * np.exp(step)).sum() / max(demand.sum(), 1e-9))
-    return balanced
-
-
-def _supply(run: Generation, table: str, link: LinkPlan) -> np.ndarray:
-    """float64 (K,): share of each cluster in the degrees of the target's rows."""
-    degrees = _counts(run, table, link, F.sum(f"__deg_{run.degree_of(table, link)}"))
-    shares: np.ndarray = degrees / max(1.0, degrees.sum())
-    return shares
-
-
-def _counts(run: Generation, table: str, link: LinkPlan, counted: Column) -> np.ndarray:
-    """float64 (K,): an aggregate of the target's rows that are linked to, by cluster."""
-    target = run.plans[link.parent]
-    assert target.code is not None
-    linked = run.rows(link.parent).where(F.col(f"__deg_{run.degree_of(table, link)}") > 0)
-    cell = F.col("__context").getItem(target.code.at).alias("cell")
-    out = np.zeros(link.clusters)
-    for row in linked.groupBy(cell).agg(counted.alias("n")).collect():
-        out[row["cell"]] = row["n"]
-    return out
-
-
-def _demand(rows: DataFrame, links: list[LinkPlan]) -> dict[int, np.ndarray]:
-    cells = F.posexplode(F.array(*[_cell(k) for k in links])).alias("link", "cell")
-    demand = [np.zeros(k.clusters) for k in links]
-    for r in rows.select(cells).where("cell IS NOT NULL").groupBy("link", "cell").count().collect():
-        demand[r["link"]][r["cell"]] = r["count"]
-    return {k.at: demand[n] / max(1.0, demand[n].sum()) for n, k in enumerate(links)}
-
-
-# -- after matching -------------------------------------------------------------------------------------------
+def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> tuple[DataFrame, DataFrame]:
+    """(rows, segments), both written: __idx, __segment, o0.. and l0.. (keys of owner and linked rows), __codes."""
+    work = run.structure(plan.table)
+    families = replace(families, cut=run.stored(families.cut, f"{work}/segments"))
+    job = BlockJob(run.models, plan.table, run.seed, families.count, parent=False, room=room_of(run, plan))
+    job = replace(job, tilt=raked(run, plan, families, job))
+    drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
+    rows = run.stored(drawn, f"{work}/drawn")
+    keys = plan.early
+    for n, link in enumerate(k for k in plan.matched if not k.late):
+        matched = link_rows(run, plan.table, rows, link, cell_of(link))
+        named = [F.col(f"__p{i}").cast("string").alias(f"l{keys.index(c)}") for i, c in enumerate(link.columns)]
+        places = [F.col(c).alias(f"{c}{n}") for c in ("__slot", "__low", "__span")]
+        rows = run.stored(matched.select(*[c for c in rows.columns], *named, *places), f"{work}/{n}")
+    return run.stored(_separated(run, plan, rows, work), f"{work}/rows"), families.cut
 
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
@@ -168,13 +93,56 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
         known.append(or_nothing(link, F.col(f"__to{n}")))
-    return rows.withColumn("fixed", F.concat(F.slice("__codes", 1, plan.matched[0].at), in_order(known)))
+    own = F.slice("__codes", 1, plan.structure - len(known))  # degrees, the row's own code, its levels
+    return rows.withColumn("fixed", F.concat(own, in_order(known)) if known else own)
 
 
-def _by_segment(rows: DataFrame, keys: int) -> DataFrame:
-    """One row per segment: `fixed` and l0.. of its rows after each other."""
-    names = ["fixed", *(f"l{i}" for i in range(keys))]
+def _by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
+    """One row per segment: columns of its rows after each other, those that are arrays end to end."""
+    arrays = {f.name for f in rows.schema.fields if f.dataType.typeName() == "array"}
     ordered = F.array_sort(F.collect_list(F.struct("__idx", *names))).alias("rows")
     grouped = rows.groupBy("__segment").agg(ordered)
-    fixed = F.flatten(F.col("rows.fixed")).alias("fixed")
-    return grouped.select("__segment", fixed, *[F.col(f"rows.l{i}").alias(f"l{i}") for i in range(keys)])
+    parts = {n: F.col(f"rows.{n}") for n in names}
+    return grouped.select("__segment", *[(F.flatten(p) if n in arrays else p).alias(n) for n, p in parts.items()])
+
+
+# -- edge first -----------------------------------------------------------------------------------------------
+
+
+def _with_sets(run: Generation, plan: TablePlan, rows: DataFrame, families: Families) -> DataFrame:
+    """`rows` with `sets`, the rows they are joined with; these links are drawn here."""
+    nodes = run.stored(_nodes(run, plan, rows, families.count), f"{run.structure(plan.table)}/nodes")
+    parts = []
+    for n, found in enumerate(plan.sets):
+        rows = rows.join(_members(run, plan, found, nodes, f"__set{n}"), "__idx", "left")
+        parts.append(F.coalesce(f"__set{n}", nobody(found)))
+    return rows.withColumn("sets", F.concat(*parts))
+
+
+def _nodes(run: Generation, plan: TablePlan, rows: DataFrame, count: int) -> DataFrame:
+    """The rows of a table as links need them; see Generation.ends."""
+    types, early = key_types(run, {plan.table: count}), plan.early
+    made = {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
+    made |= {c: f"o{i}" for i, c in enumerate(plan.owner.columns if plan.owner else ())}
+    made |= {c: f"l{early.index(c)}" for k in plan.matched if not k.late for c in k.columns}
+    keys = [c for c in plan.referenced if c in made]
+    typed = [F.col(made[c]).cast(types.get((plan.table, c), plan.columns[c])).alias(c) for c in keys]
+    degrees = [f"__deg_{i}" for i in range(len(plan.degrees))]
+    return rows.select("__idx", *typed, *degrees, F.col("__codes").alias("__context"))
+
+
+def _members(run: Generation, plan: TablePlan, found: SetPlan, nodes: DataFrame, name: str) -> DataFrame:
+    """(__idx, `name`): the sets of the rows `nodes`, once the join table is linked to them."""
+    join = run.plans[found.table]
+    edges, _ = draw_structure_of(run, join, families_of(run, join))
+    owner, link = join.owner, next(k for k in join.matched if not k.late)
+    assert owner is not None
+    above = [quoted(c).cast("string").alias(f"o{i}") for i, c in enumerate(owner.parent_columns)]
+    shown = run.rows(found.other).select(*above, member(found, F.col("__context")).alias("__member"))
+    ends = [F.col(f"l{join.early.index(c)}").alias(f"__k{i}") for i, c in enumerate(link.columns)]
+    order = F.xxhash64("__idx", F.lit(stream(run.seed, "set", found.table))).alias("__order")
+    pairs = edges.join(shown, [f"o{i}" for i in range(len(above))]).select(*ends, order, "__member")
+    keys = [quoted(c).cast("string").alias(f"__k{i}") for i, c in enumerate(link.parent_columns)]
+    names = [f"__k{i}" for i in range(len(keys))]
+    sets = sampled(pairs, names, found).withColumnRenamed("__set", name)
+    return nodes.select("__idx", *keys).join(sets, names).select("__idx", name)

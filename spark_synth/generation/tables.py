@@ -11,40 +11,30 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, OwnerPlan, TablePlan
-from spark_synth.encoding.views import quoted, time_units
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, late_columns, typed_columns
-from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+from spark_synth.generation.families import families_of
+from spark_synth.generation.key_types import key_types
 from spark_synth.generation.run import Generation
-from spark_synth.generation.structure import draw_links
-
-SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
-ROOT_BLOCK = 4096  # rows of a root table drawn together
-BATCH_FAMILIES = 2048  # families drawn side by side: fewer leave most of the time to overhead
-LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
-NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
+from spark_synth.generation.structure import known_rows
 
 
 def generate_table(run: Generation, table: str) -> int:
     """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
     plan = run.plans[table]
     parent = any(table in p.sources for p in run.plans.values())
-    cut, count, block_rows = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
-    job = BlockJob(run.models, table, run.seed, count, parent)
-    fields = ", ".join(f"`{n}` {t}" for n, t in output_fields(plan, parent).items())
-    blocks = max(1, -(-count // block_rows))
-    if plan.structure:
-        cut = draw_links(run, plan, cut, job, blocks)
-    placed = cut.repartition(min(blocks, run.partitions or blocks), "block").sortWithinPartitions("block", "row")
-    drawn = placed.mapInPandas(block_maker(job), fields)
-    typed = assemble(drawn, plan, key_types(run, {table: count}))
+    families = families_of(run, plan)
+    job = BlockJob(run.models, table, run.seed, families.count, parent)
+    cut = known_rows(run, plan, families) if plan.structure else families.cut
+    drawn = run.per_block(cut, families.blocks, block_maker(job), output_fields(plan, parent))
+    typed = assemble(drawn, plan, key_types(run, {table: families.count}))
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
-    return count
+    return families.count
 
 
 def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], str]) -> DataFrame:
-    """Columns of the table in source order and types, then the hidden ones; matched links are still NULL."""
+    """Columns of the table in source order and types, then the hidden ones; late links are still NULL."""
     made: dict[str, Column] = typed_columns(plan)
     made |= {c: F.col(f"o{i}") for i, (c, _) in enumerate(plan.owned)}
     made |= {c: F.col(f"l{i}") for i, c in enumerate(plan.early)}
@@ -58,77 +48,3 @@ def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], 
     for name, expression in late.items():
         out = out.withColumn(name, expression)
     return out
-
-
-def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str], str]:
-    """Key columns that need 64 bits because the synthetic keys run past theirs, and the foreign keys that follow."""
-    wide: dict[tuple[str, str], str] = {}
-    for t, plan in run.plans.items():
-        count = counts.get(t) or run.target(t) * 2
-        for key in plan.keys:
-            largest = NARROW.get(plan.columns[key.column])
-            if key.how == "integer" and largest and key.start + count > largest and t not in run.kept:
-                wide[t, key.column] = "bigint"
-    changed = True
-    while changed:
-        changed = False
-        for t, plan in run.plans.items():
-            edges: list[LinkPlan | OwnerPlan] = [*plan.links, *([plan.owner] if plan.owner else [])]
-            for edge in edges:
-                for c, p in zip(edge.columns, edge.parent_columns, strict=True):
-                    if (edge.parent, p) in wide and (t, c) not in wide:
-                        wide[t, c] = "bigint"
-                        changed = True
-    return wide
-
-
-def owner_degree(parent: TablePlan, child: TablePlan) -> tuple[int, DegreePlan]:
-    """Which degree of the parent counts the rows of `child` under its owner key."""
-    assert child.owner is not None
-    found = [(i, d) for i, d in enumerate(parent.degrees) if d.table == child.table and d.edge == child.owner.name]
-    return found[0]
-
-
-def _root_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
-    """Segments of the table, its rows, and the rows of a block."""
-    count = run.target(plan.table)
-    row, one, zero = F.col("id"), F.lit(1).cast("bigint"), F.lit(0).cast("bigint")
-    cut = run.spark.range(count).select(
-        F.lit(-1).cast("bigint").alias("__idx"),
-        one.alias("size"),
-        one.alias("segments"),
-        zero.alias("segment"),
-        zero.alias("start"),
-        row.alias("row"),
-        one.alias("rows"),
-        F.floor(row / ROOT_BLOCK).alias("block"),
-    )
-    return cut, count, ROOT_BLOCK
-
-
-def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
-    """Segments of the table, its rows, and the rows of a block."""
-    owner = plan.owner
-    assert owner is not None
-    above = run.plans[owner.parent]
-    at, degree = owner_degree(above, plan)
-    parents = run.rows(owner.parent)
-    keys = [quoted(c).cast("string").alias(f"o{i}") for i, (_, c) in enumerate(owner.taken)]
-    base = F.lit(0).cast("bigint")
-    if plan.time and plan.time.base:
-        base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
-    seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
-    total = round(degree.total * run.ratio)
-    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
-    block_rows = _block_rows(degree)
-    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
-    free = round(owner.null_rows * run.ratio)
-    if free:
-        cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
-    return cut, owned + free, block_rows
-
-
-def _block_rows(degree: DegreePlan) -> int:
-    """Rows per block: enough families to fill a batch, few enough to fit in memory."""
-    families = sum(n for d, n in degree.histogram if d)
-    return int(min(MOST_BLOCK_ROWS, max(LEAST_BLOCK_ROWS, BATCH_FAMILIES * degree.total / max(1, families))))

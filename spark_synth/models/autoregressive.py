@@ -4,7 +4,8 @@ p(rows of a family | context) = prod_t prod_j p(x_tj | x_t,<j ; rows < t ; conte
 is a base (context, position, recurrent state) plus the sum of the embeddings of sub-columns < j, as in NADE
 (Larochelle and Murray, AISTATS 2011; Uria et al., JMLR 2016), followed by a small layer of its own. Two direct paths
 enter that layer undiluted: the same sub-column of the previous sibling, and the family's summary of the same column
-(and that of all rows with the same link). Fixed sub-columns are summed into the base, and mixed with the context.
+(and that of all rows with the same link). Fixed sub-columns are summed into the base, and mixed with the context; so is
+what the sets of rows say that a row is joined with.
 Output biases start at the log frequencies with zero weights, so an untrained network is a smoothed frequency model.
 """
 
@@ -19,9 +20,10 @@ from torch.nn import functional as F
 
 from spark_synth.models.base import Clock, Masks
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
-from spark_synth.models.shared import CodeOutput, CodeTable
+from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets
 from spark_synth.models.spec import GeneratorSpec
 
 BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
@@ -40,8 +42,8 @@ class Autoregressive(nn.Module):
         self.spec = spec
         columns, hidden, head = len(spec.cards), spec.hidden, spec.head
         drawn = columns - spec.fixed
-        self.register_buffer("offsets", _offsets(spec.cards), persistent=False)
-        self.register_buffer("context_offsets", _offsets(spec.context_cards), persistent=False)
+        self.register_buffer("offsets", code_offsets(spec.cards), persistent=False)
+        self.register_buffer("context_offsets", code_offsets(spec.context_cards), persistent=False)
         features = spec.features or _no_features(spec.cards)
         self.value = CodeTable(features, hidden, 0.5 / math.sqrt(columns))
         self.base = nn.Parameter(torch.full((hidden,), 0.2))
@@ -52,6 +54,7 @@ class Autoregressive(nn.Module):
             self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
         if spec.fixed:
             self.fixed_mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        self.sets = nn.ModuleList([DeepSet(one, head, hidden) for one in spec.sets])
         if spec.linked:
             self.linked = CodeTable(features, head, 0.05)
         if spec.recurrent:
@@ -86,7 +89,7 @@ class Autoregressive(nn.Module):
 
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
         """For each group of sub-columns: logits (G, N, K) of every row given the real codes before it."""
-        index, weight = _index(batch.codes, self.offsets), self.value()
+        index, weight = code_index(batch.codes, self.offsets), self.value()
         fixed = self.spec.fixed
         family, position = batch.family(), batch.position()
         context = self.context_state(batch.context, len(batch.lengths))
@@ -96,6 +99,8 @@ class Autoregressive(nn.Module):
         base = self.base_state(batch, context, rows, family, position)
         if fixed:
             base = base + self.fixed_state(index[:, :fixed], weight, context[family])
+        if batch.sets is not None:
+            base = base + self.sets_state(batch.sets)
         running = running_sum(weight, base, index[:, fixed:].T.contiguous())
         hidden = torch.baddbmm(self.inner_bias, running, self.inner)
         if self.spec.recurrent:
@@ -112,7 +117,7 @@ class Autoregressive(nn.Module):
         """(B, H): the base of every row of a family."""
         if not self.spec.context_cards:
             return self.base.expand(families, -1)
-        summed = F.embedding_bag(_index(context, self.context_offsets), self.context(), mode="sum")
+        summed = F.embedding_bag(code_index(context, self.context_offsets), self.context(), mode="sum")
         mixed: Tensor = self.mix(F.relu(summed))
         return mixed + self.base
 
@@ -135,6 +140,11 @@ class Autoregressive(nn.Module):
         out: Tensor = summed + self.fixed_mix(F.relu(summed + context))
         return out
 
+    def sets_state(self, sets: Tensor) -> Tensor:
+        """(N, H): what the sets of rows (N, S) say."""
+        parts = torch.split(sets, [s.slots * len(s.cards) for s in self.spec.sets], 1)
+        return torch.stack([one(part) for one, part in zip(self.sets, parts, strict=True)]).sum(0)
+
     def place_state(self, position: Tensor, size: Tensor) -> Tensor:
         """(N, H): embeddings of the position, of the rows still to come and of the family size."""
         parts = (position, size - 1 - position, size)
@@ -154,10 +164,11 @@ class Autoregressive(nn.Module):
         masks: Masks | None = None,
         fixed: Tensor | None = None,
         tilt: Mapping[int, Tensor] | None = None,
+        sets: Tensor | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows; see models.sampling."""
         self.eval()
-        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt)
+        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt, sets)
 
     # -- pieces shared by both --------------------------------------------------------------------------------
 
@@ -165,7 +176,7 @@ class Autoregressive(nn.Module):
         """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
         if not self.spec.summaries:
             return {}
-        index, table = _index(context, self.context_offsets), self.summary()
+        index, table = code_index(context, self.context_offsets), self.summary()
         return {j: table[index[:, at]].sum(1) for j, at in self.spec.summaries.items()}
 
     def linked_paths(self, index: Tensor) -> dict[int, Tensor]:
@@ -212,16 +223,6 @@ def _groups(spec: GeneratorSpec) -> list[list[int]]:
         groups.append([j for j in drawn if low < spec.cards[j] <= high])
         low = high
     return [g for g in groups if g]
-
-
-def _offsets(cards: list[int]) -> Tensor:
-    ends = torch.cumsum(torch.tensor([0, *cards]), 0)
-    return ends.long()
-
-
-def _index(codes: Tensor, offsets: Tensor) -> Tensor:
-    """Rows of an embedding table for codes (N, C); ABSENT maps to the zero row at the end."""
-    return torch.where(codes == ABSENT, offsets[-1], codes + offsets[:-1])
 
 
 def _before(index: Tensor, position: Tensor, absent: int) -> Tensor:

@@ -41,11 +41,13 @@ class Generator(Protocol):
         masks: Masks | None = None,
         fixed: Tensor | None = None,
         tilt: Mapping[int, Tensor] | None = None,
+        sets: Tensor | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
 
         context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
-        sub-columns that are known; tilt: float (K,) by sub-column, added to its logits.
+        sub-columns that are known; tilt: float (K,) by sub-column, added to its logits; sets int64 (N, S): as in
+        FamilyBatch.
         """
         ...
 

@@ -19,6 +19,8 @@ class FamilyBatch:
     lengths: int64 (B,), rows of each family in this batch, all >= 1, summing to N.
     start: int64 (B,), position of the first row within the whole family (a segment starts later than 0).
     size: int64 (B,), rows of the whole family.
+    sets: int64 (N, S), the sets of rows that each row is joined with, one after the other, ABSENT at the end of smaller
+    ones; None for a model without.
     """
 
     codes: Tensor
@@ -26,6 +28,7 @@ class FamilyBatch:
     lengths: Tensor
     start: Tensor
     size: Tensor
+    sets: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -44,5 +47,12 @@ class FamilyBatch:
 
 def concat(batches: list[FamilyBatch]) -> FamilyBatch:
     """One batch of all families, in order."""
-    parts = zip(*((b.codes, b.context, b.lengths, b.start, b.size) for b in batches), strict=True)
-    return FamilyBatch(*(torch.cat(p) for p in parts))
+    sets = [b.sets for b in batches if b.sets is not None]
+    return FamilyBatch(
+        codes=torch.cat([b.codes for b in batches]),
+        context=torch.cat([b.context for b in batches]),
+        lengths=torch.cat([b.lengths for b in batches]),
+        start=torch.cat([b.start for b in batches]),
+        size=torch.cat([b.size for b in batches]),
+        sets=torch.cat(sets) if sets else None,
+    )

@@ -27,6 +27,7 @@ def draw_families(
     masks: Masks | None,
     fixed: Tensor | None,
     tilt: Mapping[int, Tensor] | None,
+    sets: Tensor | None,
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
     first = torch.cumsum(lengths, 0) - lengths
@@ -37,7 +38,8 @@ def draw_families(
     for step in range(int(lengths[0]) if len(lengths) else 0):
         active = int((lengths > step).sum())
         at = first[:active] + step
-        codes[at] = drawer.row(step, active, start[:active] + step, size[:active], codes[at])
+        joined = None if sets is None else sets[at]
+        codes[at] = drawer.row(step, active, start[:active] + step, size[:active], codes[at], joined)
     return codes
 
 
@@ -67,10 +69,17 @@ class _Drawer:
         self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)
         self.before: Tensor | None = None
 
-    def row(self, step: int, active: int, position: Tensor, size: Tensor, codes: Tensor) -> Tensor:
-        """Draw the next row of the first `active` families into `codes` (active, C), the fixed ones known: `codes`."""
+    def row(
+        self, step: int, active: int, position: Tensor, size: Tensor, codes: Tensor, joined: Tensor | None
+    ) -> Tensor:
+        """Draw the next row of the first `active` families into `codes` (active, C), the fixed ones known: `codes`.
+
+        joined: the rows' sets (active, S).
+        """
         model, cards, fixed = self.model, self.model.spec.cards, self.model.spec.fixed
         running = self._base(active, position, size)
+        if joined is not None:
+            running = running + model.sets_state(joined)
         origin = running
         self.links: dict[int, Tensor] = {}
         if fixed:
@@ -125,10 +134,10 @@ class _Drawer:
             logits = logits + self.tilt[j]
         if allowed is not None:
             logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
-        return _inverse_cdf(logits, stratified(active, self.generator))
+        return inverse_cdf(logits, stratified(active, self.generator))
 
 
-def _inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
+def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     """Draw one code per row (B, K) at the given uniforms; rows where nothing is possible become ABSENT."""
     best = logits.max(1, keepdim=True).values
     cumulative = torch.cumsum(torch.exp(logits - best), 1)

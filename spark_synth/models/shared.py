@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spark_synth.models.batch import ABSENT
+
 Features = list[list[list[float]]]
 
 
@@ -17,6 +19,16 @@ def padded(features: Features) -> list[Tensor]:
     """One float32 (K, F) a sub-column, F being the most features of any of them, at least 1."""
     width = max([1, *(len(code) for column in features for code in column)])
     return [torch.tensor([code + [0.0] * (width - len(code)) for code in column]) for column in features]
+
+
+def code_offsets(cards: list[int]) -> Tensor:
+    """int64 (C + 1,): the first row of each sub-column in a table of all codes, and the number of codes."""
+    return torch.cumsum(torch.tensor([0, *cards]), 0).long()
+
+
+def code_index(codes: Tensor, offsets: Tensor) -> Tensor:
+    """Rows of a CodeTable for codes (N, C); ABSENT maps to the zero row at the end."""
+    return torch.where(codes == ABSENT, offsets[-1], codes + offsets[:-1])
 
 
 class CodeTable(nn.Module):

@@ -7,6 +7,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class SetSpec:
+    """A set of rows: members at most, codes and features of each of their sub-columns."""
+
+    slots: int
+    cards: list[int]
+    features: list[list[list[float]]]
+
+
+@dataclass(frozen=True)
 class GeneratorSpec:
     """Sub-columns and sizes of one table's generator.
 
@@ -16,6 +25,7 @@ class GeneratorSpec:
     context_cards: codes per context sub-column; empty for a root table.
     summaries: sub-column -> context positions that summarise the same column over the family.
     linked: sub-column -> fixed positions that summarise the same column over all rows with the same link.
+    sets: of rows that a row is joined with.
     recurrent: whether rows depend on the rows before them in the family.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
         empty: nothing (see encoding.codecs and training.associations).
@@ -28,6 +38,7 @@ class GeneratorSpec:
     context_cards: list[int] = field(default_factory=list)
     summaries: dict[int, list[int]] = field(default_factory=dict)
     linked: dict[int, list[int]] = field(default_factory=dict)
+    sets: list[SetSpec] = field(default_factory=list)
     recurrent: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
     features: list[list[list[float]]] = field(default_factory=list)
@@ -44,4 +55,4 @@ class GeneratorSpec:
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
         """The spec written by `to_json` (JSON turns the keys of `summaries` and `linked` into text)."""
         paths = {name: {int(k): v for k, v in data[name].items()} for name in ("summaries", "linked")}
-        return GeneratorSpec(**{**data, **paths})
+        return GeneratorSpec(**{**data, **paths, "sets": [SetSpec(**s) for s in data["sets"]]})

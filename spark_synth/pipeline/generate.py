@@ -70,10 +70,11 @@ def _kept(spark: SparkSession, config: RunConfig, package: Package, work: Path) 
 
 
 def _levels(package: Package) -> list[list[str]]:
-    """Tables by their depth below owners and link targets."""
+    """Tables by their depth below owners and link targets, and below the rows of their sets."""
     depth: dict[str, int] = {}
     for t, plan in package.plans.items():
         above = [k.parent for k in plan.matched if not k.late] + ([plan.owner.parent] if plan.owner else [])
+        above += [s.other for s in plan.sets]
         depth[t] = 1 + max((depth[p] for p in above), default=-1)
     return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
 

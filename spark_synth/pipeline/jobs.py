@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spark_synth.config import RunConfig
+from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.plan import STRUCTURE, TablePlan
 from spark_synth.encoding.training_set import TrainingSet
-from spark_synth.models.spec import GeneratorSpec
+from spark_synth.models.spec import GeneratorSpec, SetSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.fit import FitJob
@@ -33,7 +34,8 @@ def fit_jobs(
     tasks: how many run side by side.
     """
     plans = {t: p for t, p in package.plans.items() if t in sets}
-    parts = {name: t for t, p in plans.items() for name in ([t, structure_name(t)] if p.structure else [t])}
+    walked = {t for t, p in plans.items() if p.structure and not p.blocks}  # their structure is drawn by a network
+    parts = {name: t for t in plans for name in ([t, structure_name(t)] if t in walked else [t])}
     sizes = {name: _size(name, plans[t], sets[t]) for name, t in parts.items()}
     costs, shares = plan_training(config, sizes, parts, tasks)
     jobs = []
@@ -79,6 +81,7 @@ def generator_spec(
         context_cards=plan.context_cards,
         summaries={} if structure else _summaries(plan, plans),
         linked={} if structure else _linked(plan, plans),
+        sets=[] if structure else [_set(s, plans) for s in plan.sets],
         recurrent=plan.owner is not None,
         features=plan.features(plans)[:count],
         context_features=_context_features(plan, plans),
@@ -87,6 +90,11 @@ def generator_spec(
         head=network.head,
         dropout=network.dropout,
     )
+
+
+def _set(found: SetPlan, plans: Mapping[str, TablePlan]) -> SetSpec:
+    other, features = plans[found.other], plans[found.other].features(plans)
+    return SetSpec(found.slots, [other.cards[i] for i in found.carried], [features[i] for i in found.carried])
 
 
 def _summaries(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[int]]:

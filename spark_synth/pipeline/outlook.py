@@ -14,6 +14,7 @@ from spark_synth.config import RunConfig
 from spark_synth.encoding.fit import MAX_SUMMARIES
 from spark_synth.progress import Progress, duration
 from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned_children
+from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.training.fit import HOLDOUT_ROWS, SEEN_ROWS
 from spark_synth.training.schedule import Cost, Share, head_width, network_width, plan_shares
@@ -25,6 +26,11 @@ CODES = 16  # codes of a sub-column, on average
 BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
 FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
+_EDGES = {
+    "neural": "edges by a network",
+    "block": "edges by the clusters at both ends",
+    "configuration": "edges by degrees alone",
+}
 LOOKUP_ROWS = 100  # a table with no foreign key and so few rows may be a look-up table
 
 
@@ -72,7 +78,12 @@ def structure_name(table: str) -> str:
 
 
 def outlook(
-    config: RunConfig, schema: Schema, rows: Mapping[str, int], owners: Mapping[str, ForeignKey | None], tasks: int
+    config: RunConfig,
+    schema: Schema,
+    rows: Mapping[str, int],
+    owners: Mapping[str, ForeignKey | None],
+    joins: Mapping[str, Join],
+    tasks: int,
 ) -> list[TableOutlook]:
     """The tables in the order of generation. tasks: how many run side by side."""
     trained = 1 - config.train.holdout
@@ -81,12 +92,13 @@ def outlook(
     parts = dict(zip(made, made, strict=True))
     for t in made:
         matched = [fk for fk in links(schema.table(t), owners[t]) if not schema.table(fk.parent).reference]
-        if matched:
+        first = any(j.first and j.link.parent == t for j in joins.values())
+        if first or (matched and (t not in joins or joins[t].edges == "neural")):
             parts[structure_name(t)] = t
             sizes[structure_name(t)] = (sizes[t][0], len(matched) + len(schema.children(t)))
     costs, shares = plan_training(config, sizes, parts, tasks)
     found = []
-    for t in generation_order(schema, owners):
+    for t in generation_order(schema, owners, before_values(joins)):
         one = TableOutlook(t, rows[t], len(schema.table(t).columns))
         for name in (n for n, of in parts.items() if of == t):
             one = _costed(one, costs[name], shares[name], config)
@@ -112,12 +124,17 @@ def _costed(one: TableOutlook, cost: Cost, share: Share, config: RunConfig) -> T
     )
 
 
-def tell_owners(schema: Schema, choices: Mapping[str, OwnerChoice], progress: Progress) -> None:
+def tell_owners(
+    schema: Schema, choices: Mapping[str, OwnerChoice], joins: Mapping[str, Join], progress: Progress
+) -> None:
     """One line per table, in the order of generation: what it hangs on, why, and its links."""
-    for t in generation_order(schema, {t: c.key for t, c in choices.items()}):
+    for t in generation_order(schema, {t: c.key for t, c in choices.items()}, before_values(joins)):
         found = [_link_line(fk, t, schema) for fk in links(schema.table(t), choices[t].key)]
         found += [f"{_edge(fk)} (follows from {fk.implied})" for fk in schema.table(t).foreign_keys if fk.implied]
         linked = f"; links: {', '.join(found)}" if found else ""
+        if t in joins:
+            linked += f"; a join table: {_EDGES[joins[t].edges]}"
+            linked += f", before the values of {joins[t].link.parent}" if joins[t].first else ""
         progress.note(f"{t}: {_owner_line(choices[t])}{linked}")
 
 

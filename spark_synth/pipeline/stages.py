@@ -18,6 +18,7 @@ from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.generate import generate_database
+from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, slots, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
@@ -118,10 +119,12 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     width = None if sys.stdout.isatty() else PLAN_WIDTH
     out = Progress(quiet=False, console=Console(highlight=False, width=width))
     choices = explain_owners(schema, rows)
-    tell_owners(schema, choices, out)
+    owners = {t: c.key for t, c in choices.items()}
+    joins = joins_of(config, schema, owners)
+    tell_owners(schema, choices, joins, out)
     for table in lookup_tables(schema, rows):
         out.note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
-    tell_costs(outlook(config, schema, rows, {t: c.key for t, c in choices.items()}, tasks), config, tasks, out)
+    tell_costs(outlook(config, schema, rows, owners, joins, tasks), config, tasks, out)
 
 
 def train(config: RunConfig, approve: bool = False) -> str:

@@ -16,11 +16,13 @@ from spark_synth.encoding.fit import Fitted, each, fit_database
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.pipeline.jobs import fit_jobs
+from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import slots, tell_owners
 from spark_synth.pipeline.package import Package, save_package
 from spark_synth.pipeline.state import training_fingerprint, versions
 from spark_synth.progress import Progress
 from spark_synth.schema.graph import explain_owners
+from spark_synth.schema.joins import Join
 from spark_synth.schema.model import ForeignKey
 from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
@@ -39,8 +41,9 @@ def train_database(
         choices = explain_owners(database.schema, database.rows)
         owners = {t: c.key for t, c in choices.items()}
         progress.stage("plan")
-        tell_owners(database.schema, choices, progress)
-        package, sets = _prepare(spark, config, database, owners, work, progress)
+        joins = joins_of(config, database.schema, owners)
+        tell_owners(database.schema, choices, joins, progress)
+        package, sets = _prepare(spark, config, database, owners, joins, work, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
         jobs = fit_jobs(config, package, sets, work, slots(spark))
         progress.stage(f"train {len(jobs)} tables")
@@ -61,6 +64,7 @@ def _prepare(
     config: RunConfig,
     database: Database,
     owners: Mapping[str, ForeignKey | None],
+    joins: Mapping[str, Join],
     work: Path,
     progress: Progress,
 ) -> tuple[Package, dict[str, TrainingSet]]:
@@ -79,6 +83,7 @@ def _prepare(
         _snapshot(spark, database, work),
         database.schema,
         owners,
+        joins,
         _column_settings(config),
         segment_rows,
         config.seed,

@@ -7,7 +7,7 @@ except where a link leads into its own table or opens a cycle: such links are fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
@@ -46,15 +46,31 @@ def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, O
     return choices
 
 
-def generation_order(schema: Schema, owners: Mapping[str, ForeignKey | None]) -> list[str]:
-    """Tables with every owner and link target before the rows that need them; ties keep the order of the schema."""
+def generation_order(
+    schema: Schema, owners: Mapping[str, ForeignKey | None], more: Collection[tuple[str, str]] = ()
+) -> list[str]:
+    """Tables with every owner and link target before the rows that need them; ties keep the order of the schema.
+
+    more: further pairs (table, table that must be there before it), which close no circle.
+    """
     order: list[str] = []
-    needed = {t: _needed(schema, t, fk) for t, fk in owners.items()}
+    needed = needs(schema, owners, more)
     while len(order) < len(owners):
-        ready = [t for t in owners if t not in order and needed[t] <= set(order)]
+        ready = [t for t in owners if t not in order and set(needed[t]) <= set(order)]
         assert ready, "a cycle of tables was not opened"
         order += ready
     return order
+
+
+def needs(
+    schema: Schema, owners: Mapping[str, ForeignKey | None], more: Collection[tuple[str, str]] = ()
+) -> nx.DiGraph[str]:
+    """From each table to those that must be there before it; see `generation_order`."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(owners)
+    graph.add_edges_from((t, above) for t, fk in owners.items() for above in _needed(schema, t, fk))
+    graph.add_edges_from(more)
+    return graph
 
 
 def _needed(schema: Schema, table: str, owner: ForeignKey | None) -> set[str]:

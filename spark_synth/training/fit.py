@@ -209,7 +209,8 @@ class _Fit:
 
 
 def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:
-    return PackShape(job.columns, len(spec.context_cards), len(spec.cards))
+    sets = sum(s.slots * len(s.cards) for s in spec.sets)
+    return PackShape(job.columns, len(spec.context_cards), len(spec.cards), sets)
 
 
 def _rebatch(packs: list[FamilyBatch], rows: int) -> list[FamilyBatch]:

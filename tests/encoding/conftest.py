@@ -60,7 +60,7 @@ def encoded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> En
     owners = choose_owners(schema, {"shops": len(shops), "sales": len(sales)})
     work = str(Path(tmp_path_factory.mktemp("encoded")))
     fitted = fit_database(
-        spark, tables, schema, owners, lambda _: ColumnSettings(16, None), SEGMENT_ROWS, 0, work, lambda _: None
+        spark, tables, schema, owners, {}, lambda _: ColumnSettings(16, None), SEGMENT_ROWS, 0, work, lambda _: None
     )
     sets = write_training_sets(spark, fitted, SEGMENT_ROWS, 0.2, lambda _: None)
     return Encoded(sales, fitted, sets)

@@ -14,7 +14,7 @@ from spark_synth.encoding import encode
 from spark_synth.feed import PackFeed, PackShape, read_packs
 from spark_synth.models.batch import FamilyBatch
 
-FAMILIES, LENGTH, COLUMNS, CONTEXT = 8000, 3, 2, 1
+FAMILIES, LENGTH, COLUMNS, CONTEXT, SETS = 8000, 3, 2, 1, 4
 TRAIN = FAMILIES * 9 // 10
 
 
@@ -29,6 +29,7 @@ def packs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
         f"{LENGTH} as length",
         "0 as start",
         f"{LENGTH} as size",
+        f"array_repeat(cast(id % 1000 as smallint), {LENGTH * SETS}) as sets",
     )
     path = str(tmp_path_factory.mktemp("packs"))
     with pytest.MonkeyPatch.context() as patch:
@@ -42,6 +43,7 @@ def families(batch: FamilyBatch) -> list[int]:
     assert batch.codes.shape == (batch.rows, COLUMNS) and batch.codes.dtype == torch.int64
     assert (batch.lengths == LENGTH).all() and (batch.size == LENGTH).all() and not batch.start.any()
     own = batch.context[:, 0]
+    assert batch.sets is not None and torch.equal(batch.sets, (own % 1000)[batch.family(), None].expand(-1, SETS))
     assert torch.equal(batch.codes[:, 0], (own % 7)[batch.family()])
     return own.tolist()
 
@@ -49,7 +51,7 @@ def families(batch: FamilyBatch) -> list[int]:
 def drawn(path: str, seed: int, epochs: float) -> list[list[int]]:
     """The families of the first batches of a feed: those of about so many epochs."""
     out: list[list[int]] = []
-    with PackFeed(f"{path}/split=train", PackShape(COLUMNS, CONTEXT), batch_rows=1000, seed=seed) as feed:
+    with PackFeed(f"{path}/split=train", PackShape(COLUMNS, CONTEXT, sets=SETS), batch_rows=1000, seed=seed) as feed:
         for batch in feed:
             out.append(families(batch))
             if sum(map(len, out)) >= epochs * TRAIN:
@@ -90,15 +92,15 @@ def test_batches_have_the_rows_asked_for(packs: str) -> None:
 
 def test_the_holdout_is_read_in_one_order(packs: str) -> None:
     folder = f"{packs}/split=holdout"
-    whole = [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT), 10**9) for f in families(p)]
+    whole = [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT, sets=SETS), 10**9) for f in families(p)]
     assert sorted(whole) == list(range(TRAIN, FAMILIES))
-    assert whole == [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT), 10**9) for f in families(p)]
-    some = [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT), 600) for f in families(p)]
+    assert whole == [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT, sets=SETS), 10**9) for f in families(p)]
+    some = [f for p in read_packs(folder, PackShape(COLUMNS, CONTEXT, sets=SETS), 600) for f in families(p)]
     assert 600 <= len(some) * LENGTH < 600 + encode.PACK_ROWS and some == whole[: len(some)]
 
 
 def test_small_batches_are_parts_of_packs(packs: str) -> None:
-    with PackFeed(f"{packs}/split=train", PackShape(COLUMNS, CONTEXT), batch_rows=90, seed=1) as feed:
+    with PackFeed(f"{packs}/split=train", PackShape(COLUMNS, CONTEXT, sets=SETS), batch_rows=90, seed=1) as feed:
         batches = [families(batch) for batch, _ in zip(feed, range(400), strict=False)]
     assert all(90 <= len(b) * LENGTH < 90 + 2 * 90 / 8 + LENGTH for b in batches)
     assert len({f for b in batches[:80] for f in b}) == sum(map(len, batches[:80]))  # none twice in an epoch

@@ -6,8 +6,8 @@ import pytest
 
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+from spark_synth.generation.key_types import key_types
 from spark_synth.generation.run import Generation
-from spark_synth.generation.tables import key_types
 
 
 def generation(type_: str, start: int, ratio: float, kept: dict[str, str] | None = None) -> Generation:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.sampling import _inverse_cdf, stratified
+from spark_synth.models.sampling import inverse_cdf, stratified
 
 
 @pytest.mark.parametrize("n", [1, 2, 777])
@@ -20,12 +20,12 @@ def test_strata_come_in_random_order() -> None:
     assert abs(float(torch.corrcoef(torch.stack([ranks, torch.arange(1000).double()]))[0, 1])) < 0.1
 
 
-def test_inverse_cdf_draws_by_probability() -> None:
+def testinverse_cdf_draws_by_probability() -> None:
     logits = torch.log(torch.tensor([[0.25, 0.5, 0.25]])).expand(4, 3)
     uniform = torch.tensor([0.1, 0.3, 0.74, 0.99], dtype=torch.float64)
-    assert _inverse_cdf(logits, uniform).tolist() == [0, 1, 1, 2]
+    assert inverse_cdf(logits, uniform).tolist() == [0, 1, 1, 2]
 
 
 def test_rows_without_a_possible_code_are_absent() -> None:
     logits = torch.tensor([[float("-inf")] * 2, [float("-inf"), 0.0]])
-    assert _inverse_cdf(logits, torch.tensor([0.5, 1e-9], dtype=torch.float64)).tolist() == [ABSENT, 1]
+    assert inverse_cdf(logits, torch.tensor([0.5, 1e-9], dtype=torch.float64)).tolist() == [ABSENT, 1]

@@ -44,8 +44,13 @@ def figures(tables: Tables) -> tuple[float, float]:
     return float(own.mean()), float(np.corrcoef(joined["score"].astype(float), joined["quality"].astype(float))[0, 1])
 
 
-@pytest.fixture(scope="module")
-def both(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, Tables]:
+EDGES_FIRST = {"model.edges_first": True, "model.edges": "block"}
+
+
+@pytest.fixture(scope="module", params=[{}, EDGES_FIRST], ids=["owner first", "edges first"])
+def both(
+    request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tables, Tables]:
     folder = tmp_path_factory.mktemp("content")
     tables = real()
     schema = Schema().add_table("users", "id", {"band": "categorical"})
@@ -60,6 +65,7 @@ def both(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple
         "schema": folder / "schema.yaml",
         "output": folder / "out",
         "train.max_epochs": 40,
+        **request.param,
     }
     config = load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier="made")
     pipeline.train(config)

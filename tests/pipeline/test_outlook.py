@@ -34,13 +34,13 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def planned(config: RunConfig, schema: Schema, rows: dict[str, int] = ROWS) -> list[TableOutlook]:
-    return outlook(config, schema, rows, choose_owners(schema, rows), 4)
+    return outlook(config, schema, rows, choose_owners(schema, rows), {}, 4)
 
 
 def owner_lines(schema: Schema) -> list[str]:
     text = io.StringIO()
     out = Progress(quiet=False, console=Console(file=text, width=140, highlight=False))
-    tell_owners(schema, explain_owners(schema, ROWS), out)
+    tell_owners(schema, explain_owners(schema, ROWS), {}, out)
     return [line.strip() for line in text.getvalue().splitlines()]
 
 

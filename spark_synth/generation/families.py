@@ -1,0 +1,77 @@
+"""The families of a table before any of its rows are drawn: how many rows each has, and the blocks that draw them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.plan import DegreePlan, TablePlan
+from spark_synth.encoding.views import quoted, time_units
+from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+from spark_synth.generation.run import Generation
+
+SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
+ROOT_BLOCK = 4096  # rows of a root table drawn together
+BATCH_FAMILIES = 2048  # families drawn side by side: fewer leave most of the time to overhead
+LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
+
+
+@dataclass(frozen=True)
+class Families:
+    """Segments of a table (see generation.degrees.segments), its rows in all, and its blocks."""
+
+    cut: DataFrame
+    count: int
+    blocks: int
+
+
+def families_of(run: Generation, plan: TablePlan) -> Families:
+    """The families of a table. Its owner's table must be finished."""
+    cut, count, block_rows = _root(run, plan) if plan.owner is None else _child(run, plan)
+    return Families(cut, count, max(1, -(-count // block_rows)))
+
+
+def _root(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
+    count = run.target(plan.table)
+    row, one, zero = F.col("id"), F.lit(1).cast("bigint"), F.lit(0).cast("bigint")
+    cut = run.spark.range(count).select(
+        F.lit(-1).cast("bigint").alias("__idx"),
+        one.alias("size"),
+        one.alias("segments"),
+        zero.alias("segment"),
+        zero.alias("start"),
+        row.alias("row"),
+        one.alias("rows"),
+        F.floor(row / ROOT_BLOCK).alias("block"),
+    )
+    return cut, count, ROOT_BLOCK
+
+
+def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
+    owner = plan.owner
+    assert owner is not None
+    above = run.plans[owner.parent]
+    at = run.degree_of(plan.table, owner)
+    degree = above.degrees[at]
+    parents = run.rows(owner.parent)
+    keys = [quoted(c).cast("string").alias(f"o{i}") for i, (_, c) in enumerate(owner.taken)]
+    base = F.lit(0).cast("bigint")
+    if plan.time and plan.time.base:
+        base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
+    seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
+    total = round(degree.total * run.ratio)
+    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
+    block_rows = _block_rows(degree)
+    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
+    free = round(owner.null_rows * run.ratio)
+    if free:
+        cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
+    return cut, owned + free, block_rows
+
+
+def _block_rows(degree: DegreePlan) -> int:
+    """Rows per block: enough families to fill a batch, few enough to fit in memory."""
+    families = sum(n for d, n in degree.histogram if d)
+    return int(min(MOST_BLOCK_ROWS, max(LEAST_BLOCK_ROWS, BATCH_FAMILIES * degree.total / max(1, families))))

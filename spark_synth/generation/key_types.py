@@ -1,0 +1,32 @@
+"""Types of synthetic keys: a key that runs past its real type gets a wider one, and so do the keys that refer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from spark_synth.encoding.plan import LinkPlan, OwnerPlan
+from spark_synth.generation.run import Generation
+
+NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
+
+
+def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str], str]:
+    """Key columns that need 64 bits because the synthetic keys run past theirs, and the foreign keys that follow."""
+    wide: dict[tuple[str, str], str] = {}
+    for t, plan in run.plans.items():
+        count = counts.get(t) or run.target(t) * 2
+        for key in plan.keys:
+            largest = NARROW.get(plan.columns[key.column])
+            if key.how == "integer" and largest and key.start + count > largest and t not in run.kept:
+                wide[t, key.column] = "bigint"
+    changed = True
+    while changed:
+        changed = False
+        for t, plan in run.plans.items():
+            edges: list[LinkPlan | OwnerPlan] = [*plan.links, *([plan.owner] if plan.owner else [])]
+            for edge in edges:
+                for c, p in zip(edge.columns, edge.parent_columns, strict=True):
+                    if (edge.parent, p) in wide and (t, c) not in wide:
+                        wide[t, c] = "bigint"
+                        changed = True
+    return wide
