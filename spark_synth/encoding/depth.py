@@ -1,4 +1,4 @@
-"""How deep rows lie that refer to their own table: 0 for those that refer to none or to themselves, one more below."""
+"""How deep rows lie that refer to their own table: 0 for those that refer to no other row, one more below."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def depths(rows: DataFrame, link: LinkPlan, write: Write) -> tuple[DataFrame, in
     whole = rows.select(node(link.parent_columns).alias("__node"), _above(link).alias("__above"))
     rest = write(whole, "all")
     level = rest.where("__above IS NULL OR __above = __node")
+    if link.orphans:
+        known = rest.select(F.col("__node").alias("__above"))
+        level = level.unionByName(rest.where("__above != __node").join(known, "__above", "left_anti"))
     found, count, levels = level.select("__node", F.lit(0).alias("__depth")), level.count(), 1
     total = rest.count()
     while count < total and levels < MAX_LEVELS:

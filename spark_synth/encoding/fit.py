@@ -25,6 +25,7 @@ from spark_synth.encoding.derive import find_rules, sort_rules
 from spark_synth.encoding.embed import node
 from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
 from spark_synth.encoding.fit_time import fit_time
+from spark_synth.encoding.orphans import context_width, fit_orphans
 from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
@@ -34,7 +35,7 @@ from spark_synth.encoding.rows import (
     statistics_by_key,
     summary_plans,
 )
-from spark_synth.encoding.views import quoted
+from spark_synth.encoding.views import key_text, quoted
 from spark_synth.schema.graph import generation_order, links, owned_children
 from spark_synth.schema.model import ForeignKey, Schema
 
@@ -83,7 +84,7 @@ def fit_database(
         copies = find_copies(tables, t, schema, _sources(schema, t, owners[t]))
         plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules, near, copies)
         plans[t].derived = sort_rules(plans[t].derived)
-        blooms[t] = build_blooms(tables[t], _filtered(plans[t]))
+        blooms[t] = build_blooms(tables[t], _filtered(plans[t])) | fit_orphans(tables, schema, plans[t])
         note(f"columns of {t}")
 
     each(order, columns)
@@ -108,7 +109,7 @@ def fit_database(
     for t in order:
         owner = plans[t].owner
         above = plans[owner.parent] if owner else None
-        plans[t].context_cards = above.cards + above.context_cards if above else []
+        plans[t].context_cards = context_width(owner, above) if owner and above else []
         carried = above.summaries if above else []
         plans[t].course = [s for s in carried if s.table == t and s.stat in ("first", "span")]
         if owner and above:
@@ -248,13 +249,15 @@ def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
     inside = [(n, k) for n, k in enumerate(plan.matched) if k.levels]
     keys = [(node(k.columns).alias(f"__to{n}"), node(k.parent_columns).alias(f"__is{n}")) for n, k in inside]
     levels = [quoted(f"__level{n}") for n, _ in inside]
+    named = [key_text([quoted(c) for c in k.columns]).isNotNull().alias(f"__named{n}") for n, k in inside]
     numbers = [quoted(n).cast("double").alias(n) for n in names]
-    rows = frame.select("__code", *numbers, *levels, *[c for pair in keys for c in pair]).toPandas()
+    rows = frame.select("__code", *numbers, *levels, *named, *[c for pair in keys for c in pair]).toPandas()
     rows = rows.sort_values("__code", ignore_index=True)
     codes = [d.codec.encode(rows[f"__deg_{i}"].to_numpy(float)) for i, d in enumerate(plan.degrees)]
     for n, link in inside:
         to = rows[f"__to{n}"].map(rows.set_index(f"__is{n}")["__code"]) + int(link.nullable)
-        codes += [rows[f"__level{n}"].to_numpy(), to.where(rows[f"__level{n}"] > 0, 0).fillna(0).to_numpy()]
+        code = to.where(rows[f"__level{n}"] > 0, 0).mask(rows[f"__named{n}"] & to.isna(), link.codes - 1).fillna(0)
+        codes += [rows[f"__level{n}"].to_numpy(), code.to_numpy()]
     codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
     plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
 

@@ -18,7 +18,7 @@ from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 6  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 7  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
 
@@ -95,11 +95,22 @@ class SummaryPlan:
 
 
 @dataclass
+class OrphanPlan:
+    """Rows whose foreign key has no row in the parent, `keys` different values of it; histogram: [rows, values with so
+    many]."""
+
+    keys: int
+    rows: int
+    histogram: list[tuple[int, int]]
+
+
+@dataclass
 class LinkPlan:
     """A foreign key other than the owner: its columns and its target.
 
     reference: its target keeps its real rows, and which of them is a code of the row. late: filled when all rows exist.
-    clusters: of the target, one code each (plus one for NULL if nullable), sub-column `at`.
+    clusters: of the target, one code each, sub-column `at`; before them one for NULL if nullable, after them one for
+    orphans if these are kept.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
     copies: (column, column of the target) that are always equal.
     levels: depths of the rows of a table that refers to itself, one code each, sub-column `level_at`; 0: not told.
@@ -119,6 +130,12 @@ class LinkPlan:
     copies: tuple[tuple[str, str], ...] = ()
     levels: int = 0
     level_at: int = -1
+    orphans: OrphanPlan | None = None
+
+    @property
+    def codes(self) -> int:
+        """Codes of the target: NULL, clusters, orphan."""
+        return int(self.nullable) + self.clusters + bool(self.orphans)
 
     @property
     def taken(self) -> list[tuple[str, str]]:
@@ -139,6 +156,7 @@ class OwnerPlan:
     null_size: int
     families: int = 0
     copies: tuple[tuple[str, str], ...] = ()
+    orphans: OrphanPlan | None = None
 
     @property
     def taken(self) -> list[tuple[str, str]]:
@@ -182,6 +200,11 @@ class TablePlan:
         return {k.parent for k in self.matched} | ({self.owner.parent} if self.owner else set())
 
     @property
+    def orphaned(self) -> list[OwnerPlan | LinkPlan]:
+        """The foreign keys that keep orphans."""
+        return [k for k in (self.owner, *self.links) if k and k.orphans]
+
+    @property
     def owned(self) -> list[tuple[str, str]]:
         """(column, column of the owner) of all that rows take from their owner."""
         return self.owner.taken if self.owner else []
@@ -219,7 +242,7 @@ class TablePlan:
             if link.levels:
                 link.level_at = place(link.levels)
         for link in self.matched:
-            link.at = place(link.clusters + link.nullable)
+            link.at = place(link.codes)
         for link in self.matched:
             target = plans[link.parent]
             link.carried = () if link.late else target.shown
@@ -259,7 +282,7 @@ class TablePlan:
         for link in self.matched:
             code = plans[link.parent].code
             assert code is not None
-            out.append(np.pad(np.array(code.places), ((int(link.nullable), 0), (0, 0))))
+            out.append(np.pad(np.array(code.places), ((int(link.nullable), bool(link.orphans)), (0, 0))))
         for link in self.matched:
             above = plans[link.parent].features(plans) if link.carried else []
             out += [np.array(above[i]) for i in link.carried]
@@ -331,4 +354,5 @@ def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    plain["orphans"] = OrphanPlan(**data["orphans"]) if data["orphans"] else None
     return plain | {"copies": tuple((c, p) for c, p in plain["copies"])}

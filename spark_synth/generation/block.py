@@ -31,15 +31,17 @@ Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 class BlockJob:
     """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
 
-    count: rows of the whole synthetic table. parent: whether other tables hang on this one, so that its rows carry
-    their codes. tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure
-    sub-column, how often each of its codes may occur in a family. Paths must be readable from executors.
+    count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
+    encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
+    tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure sub-column, how often
+    each of its codes may occur in a family. Paths must be readable from executors.
     """
 
     folder: str
     table: str
     seed: int
     count: int
+    keys: int
     parent: bool
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
     room: Mapping[int, np.ndarray] = field(default_factory=dict)
@@ -142,9 +144,9 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
         if link.levels:
             out[f"__level_{i}"] = codes[:, link.level_at].astype(np.int16)
     salt = f"{job.seed}/{job.table}"
-    position, count = start[family] + inner, max(job.count, plan.rows)
+    position = start[family] + inner
     for i, key in enumerate(plan.keys):
-        out[f"k{i}"] = make_keys(key, index, position, count, f"{salt}/{key.column}", loaded.blooms.get(key.column))
+        out[f"k{i}"] = make_keys(key, index, position, job.keys, f"{salt}/{key.column}", loaded.blooms.get(key.column))
     _add_texts(out, plan, loaded.texts, rng)
     for i, degree in enumerate(plan.degrees):
         out[f"__deg_{i}"] = np.rint(degree.codec.decode(codes[:, degree.at], rng.random(len(codes)))).astype(np.int64)
@@ -224,12 +226,13 @@ def _load(folder: str, table: str, seed: int) -> _Loaded:
     """Plan, model, filters and text makers of a table, once per Python worker."""
     at = Path(folder) / table
     plan = _plan(str(at))
-    blooms = {name: Bloom(words) for name, words in _filters(at).items()}
+    blooms = {name: Bloom(words) for name, words in read_filters(at).items()}
     texts = [TextMaker(t, stream(seed, "text", table, t.column) % 2**31, blooms.get(t.column)) for t in plan.texts]
     return _Loaded(plan, _model(str(at)), blooms, texts)
 
 
-def _filters(at: Path) -> dict[str, np.ndarray]:
+def read_filters(at: Path) -> dict[str, np.ndarray]:
+    """Filters of real values by column, from the folder of a table."""
     names = json.loads((at / "filters.json").read_text())
     return {name: np.load(at / f"filter_{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
 
@@ -274,6 +277,10 @@ def _clock(
             s.codec.decode(context[:, s.at], uniforms(seed, f"{plan.table}/{s.stat}", parent)) for s in plan.course
         ]
         first, span = drawn if len(drawn) == 2 else [np.full(len(block), np.nan)] * 2
+        if plan.owner and plan.owner.orphans:  # the families of orphans have no owner that tells
+            lost = context[:, -1] == 1
+            first = np.where(lost, plan.time.low, first)
+            span = np.where(lost, plan.time.last - plan.time.low, span)
         places = [block[c].to_numpy(np.int64) for c in ("start", "rows", "size")]
         starts, ends = segment_bounds(plan.time, first, span, *places)
         start, end = np.where(long, starts, start), np.where(long, ends, end)

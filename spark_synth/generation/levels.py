@@ -12,6 +12,7 @@ from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import prefix_sums, to_real_distribution
 from spark_synth.generation.matching import match
+from spark_synth.generation.orphans import with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 
@@ -21,7 +22,8 @@ def link_levels(
 ) -> DataFrame:
     """`rows` (with __idx and __context) with __p0.., the key of the row above; rows of the first level have none.
 
-    cell: the cluster of the row above, NULL for none; level: the column of the drawn level.
+    cell: the cluster of the row above, the one after the last for orphans (of the first level), NULL for none; level:
+    the column of the drawn level.
     """
     assert plan.code is not None
     own = F.col("__context").getItem(plan.code.at).cast("int")
@@ -33,10 +35,15 @@ def link_levels(
     wide, keys = link.clusters, [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     offered = F.col("__level") * wide + F.col("__own")
     targets = sized.select("__idx", offered.cast("int").alias("__cell"), "size", *keys)
-    wanted = (F.col("__level") - 1) * wide + F.coalesce(cell, F.col("__own"))
+    wanted = (F.col("__level") - 1) * wide + F.coalesce(F.when(cell < wide, cell), F.col("__own"))
     asking = placed.withColumn("__cell", F.when(F.col("__level") > 0, wanted.cast("int")))
+    cells = wide * link.levels
+    if link.orphans:
+        lost = (F.col("__level") == 0) & (cell == wide)
+        asking = asking.withColumn("__cell", F.when(lost, cells).otherwise(F.col("__cell")))
+        targets = with_orphans(run, plan.table, link, targets, asking.where(lost), cells)
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
-    return match(asking, targets, wide * link.levels, seed, names)
+    return match(asking, targets, cells + bool(link.orphans), seed, names)
 
 
 def _counts(rows: DataFrame, level: str) -> dict[int, int]:

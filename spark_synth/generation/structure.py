@@ -15,6 +15,7 @@ from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
 from spark_synth.generation.links import link_rows
+from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
@@ -58,7 +59,7 @@ def _kept(run: Generation, rows: DataFrame, path: str) -> DataFrame:
 
 
 def _cell(link: LinkPlan) -> Column:
-    """The cluster that a row's link goes to, NULL where it goes nowhere."""
+    """The cluster that a row's link goes to, the one after the last for an orphan, NULL where it goes nowhere."""
     code = F.col("__codes").getItem(link.at).cast("int") - int(link.nullable)
     return F.when(code >= 0, code)
 
@@ -71,7 +72,8 @@ def _room(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
         own = set(link.columns)
         if owner and not link.late and any(own <= set(u) <= own | owner for u in plan.unique):
             targets = _counts(run, plan.table, link, F.count(F.lit(1)))
-            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets]).astype(np.int64)
+            lost = [orphan_count(run, link)] if link.orphans else []
+            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets, lost]).astype(np.int64)
     return room
 
 
@@ -85,7 +87,7 @@ def _raked(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, bloc
     """
     links = [k for k in plan.matched if not k.late and job.count >= RAKE_ROWS * k.clusters > RAKE_ROWS]
     supply = {k.at: _supply(run, plan.table, k) for k in links}
-    tilt = {k.at: np.zeros(k.clusters + k.nullable) for k in links}
+    tilt = {k.at: np.zeros(k.codes) for k in links}
     every = max(1, blocks // RAKE_BLOCKS)
     sample = cut.where(F.col("block") % every == 0)
     for _ in range(RAKE_ROUNDS if links else 0):
@@ -95,12 +97,13 @@ def _raked(run: Generation, plan: TablePlan, cut: DataFrame, job: BlockJob, bloc
         if max(far.values()) < BALANCED:
             break
         for link in links:
-            tilt[link.at][int(link.nullable) :] += _step(demand[link.at], supply[link.at])
+            first = int(link.nullable)
+            tilt[link.at][first : first + link.clusters] += _step(demand[link.at], supply[link.at])
     return tilt
 
 
 def _step(demand: np.ndarray, supply: np.ndarray) -> np.ndarray:
-    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL."""
+    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL or to orphans."""
     step = np.log((supply + 1e-5) / (demand + 1e-5)).clip(-STEEPEST, STEEPEST)
     balanced: np.ndarray = step - np.log((demand * np.exp(step)).sum() / max(demand.sum(), 1e-9))
     return balanced
@@ -126,7 +129,8 @@ def _counts(run: Generation, table: str, link: LinkPlan, counted: Column) -> np.
 
 
 def _demand(rows: DataFrame, links: list[LinkPlan]) -> dict[int, np.ndarray]:
-    cells = F.posexplode(F.array(*[_cell(k) for k in links])).alias("link", "cell")
+    asked = [F.when(_cell(k) < k.clusters, _cell(k)) for k in links]
+    cells = F.posexplode(F.array(*asked)).alias("link", "cell")
     demand = [np.zeros(k.clusters) for k in links]
     for r in rows.select(cells).where("cell IS NOT NULL").groupBy("link", "cell").count().collect():
         demand[r["link"]][r["cell"]] = r["count"]
@@ -167,7 +171,7 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
         copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in link.copies]
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
-        known.append(or_nothing(link, F.col(f"__to{n}")))
+        known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(f"l{keys.index(c)}") for c in link.columns]))
     return rows.withColumn("fixed", F.concat(F.slice("__codes", 1, plan.matched[0].at), in_order(known)))
 
 

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.encode import absent
 from spark_synth.encoding.plan import DegreePlan, LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
 from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, late_columns, typed_columns
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import draw_links
 
@@ -31,7 +33,8 @@ def generate_table(run: Generation, table: str) -> int:
     plan = run.plans[table]
     parent = any(table in p.sources for p in run.plans.values())
     cut, count, block_rows = _root_segments(run, plan) if plan.owner is None else _child_segments(run, plan)
-    job = BlockJob(run.models, table, run.seed, count, parent)
+    keys = max(count, plan.rows) + reserved(run, table)
+    job = BlockJob(run.models, table, run.seed, count, keys, parent)
     fields = ", ".join(f"`{n}` {t}" for n, t in output_fields(plan, parent).items())
     blocks = max(1, -(-count // block_rows))
     if plan.structure:
@@ -64,7 +67,7 @@ def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str
     """Key columns that need 64 bits because the synthetic keys run past theirs, and the foreign keys that follow."""
     wide: dict[tuple[str, str], str] = {}
     for t, plan in run.plans.items():
-        count = counts.get(t) or run.target(t) * 2
+        count = (counts.get(t) or run.target(t) * 2) + reserved(run, t)
         for key in plan.keys:
             largest = NARROW.get(plan.columns[key.column])
             if key.how == "integer" and largest and key.start + count > largest and t not in run.kept:
@@ -117,7 +120,9 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, i
     base = F.lit(0).cast("bigint")
     if plan.time and plan.time.base:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
-    seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
+    owners = [F.col("__context"), *([F.array(F.lit(0).cast("smallint"))] if owner.orphans else [])]
+    context = F.concat(*owners).alias("__context")
+    seen = parents.select("__idx", *keys, context, base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
     block_rows = _block_rows(degree)
@@ -125,7 +130,19 @@ def _child_segments(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, i
     free = round(owner.null_rows * run.ratio)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
-    return cut, owned + free, block_rows
+    lost = round(owner.orphans.rows * run.ratio) if owner.orphans else 0
+    if lost:
+        cut = cut.unionByName(_orphans(run, plan, owner, lost, owned + free, block_rows), allowMissingColumns=True)
+    return cut, owned + free + lost, block_rows
+
+
+def _orphans(run: Generation, plan: TablePlan, owner: OwnerPlan, rows: int, first: int, block_rows: int) -> DataFrame:
+    """Segments of the families of `rows` orphans, with indices from `first`."""
+    found = orphan_targets(run, plan.table, owner, rows).withColumn("first", F.col("first") + first)
+    named = [F.col(f"__p{i}").alias(f"o{i}") for i in range(len(owner.columns))]
+    context = F.concat(absent(len(plan.context_cards) - 1), F.array(F.lit(1).cast("smallint")))
+    families = found.select("__idx", "size", "first", *named, context.alias("__context"))
+    return segments(families, run.segment_rows, block_rows)
 
 
 def _block_rows(degree: DegreePlan) -> int:

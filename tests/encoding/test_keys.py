@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from spark_synth.encoding.bloom import Bloom, build_blooms
+from spark_synth.encoding.bloom import AnyOf, Bloom, build_blooms
 from spark_synth.encoding.keys import UUID, KeyPlan, fit_key, make_keys
 
 
@@ -23,6 +23,19 @@ def keys(plan: KeyPlan, count: int, real: Bloom | None = None, salt: str = "s") 
 
 def test_integers_go_on_where_the_real_ones_end() -> None:
     assert keys(KeyPlan("id", "integer", start=2**31 - 2), 4) == [2**31 - 2, 2**31 - 1, 2**31, 2**31 + 1]
+
+
+def test_keys_of_orphans_follow_those_of_the_rows_and_pass_real_ones(spark: SparkSession) -> None:
+    taken = spark.range(600, 630).selectExpr("id", "concat('K', id) as text")
+    words = build_blooms(taken, {"id": 30, "text": 30})
+    for plan, column in (
+        (KeyPlan("id", "integer", start=501), "id"),
+        (KeyPlan("id", "pattern", charsets=["K"]), "text"),
+    ):
+        rows = keys(plan, 130) if plan.how == "integer" else make_keys(plan, *[np.arange(100)] * 2, 130, "s", None)
+        made = make_keys(plan, np.arange(100, 130), np.zeros(30, dtype=int), 130, "s", AnyOf([Bloom(words[column])]))
+        assert len(set(made.tolist()) - set(list(rows)[:100])) == 30
+        assert not {str(k) for k in made} & {str(r[column]) for r in taken.collect()}
 
 
 def test_positions_count_within_the_family() -> None:
