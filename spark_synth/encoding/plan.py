@@ -15,6 +15,7 @@ import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
 from spark_synth.encoding.keys import KeyPlan
+from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
@@ -95,16 +96,6 @@ class SummaryPlan:
 
 
 @dataclass
-class OrphanPlan:
-    """Rows whose foreign key has no row in the parent, `keys` different values of it; histogram: [rows, values with so
-    many]."""
-
-    keys: int
-    rows: int
-    histogram: list[tuple[int, int]]
-
-
-@dataclass
 class LinkPlan:
     """A foreign key other than the owner: its columns and its target.
 
@@ -113,7 +104,8 @@ class LinkPlan:
     orphans if these are kept.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
     copies: (column, column of the target) that are always equal.
-    levels: depths of the rows of a table that refers to itself, one code each, sub-column `level_at`; 0: not told.
+    levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
+    `level_at`; 0: not told.
     """
 
     name: str
@@ -200,11 +192,6 @@ class TablePlan:
         return {k.parent for k in self.matched} | ({self.owner.parent} if self.owner else set())
 
     @property
-    def orphaned(self) -> list[OwnerPlan | LinkPlan]:
-        """The foreign keys that keep orphans."""
-        return [k for k in (self.owner, *self.links) if k and k.orphans]
-
-    @property
     def owned(self) -> list[tuple[str, str]]:
         """(column, column of the owner) of all that rows take from their owner."""
         return self.owner.taken if self.owner else []
@@ -240,7 +227,7 @@ class TablePlan:
             self.code.at = place(self.code.clusters)
         for link in self.matched:
             if link.levels:
-                link.level_at = place(link.levels)
+                link.level_at = place(link.levels + bool(link.orphans))
         for link in self.matched:
             link.at = place(link.codes)
         for link in self.matched:
@@ -278,7 +265,8 @@ class TablePlan:
         """For each sub-column, the features (K, F) of its codes that follow from their order or place."""
         out = [d.codec.features() for d in self.degrees]
         out += [np.array(self.code.places)] if self.code else []
-        out += [ordered_features(np.linspace(0, 1, k.levels)) for k in self.matched if k.levels]
+        levels = [(k, ordered_features(np.linspace(0, 1, k.levels))) for k in self.matched if k.levels]
+        out += [np.pad(f, ((0, bool(k.orphans)), (0, 0))) for k, f in levels]
         for link in self.matched:
             code = plans[link.parent].code
             assert code is not None

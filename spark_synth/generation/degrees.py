@@ -16,7 +16,8 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
-from spark_synth.encoding.plan import DegreePlan, OrphanPlan
+from spark_synth.encoding.orphan_plan import OrphanPlan
+from spark_synth.encoding.plan import DegreePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
 TASK_ROWS = 1_000_000  # rows that one task of a shuffle holds, about

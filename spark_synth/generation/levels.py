@@ -22,13 +22,16 @@ def link_levels(
 ) -> DataFrame:
     """`rows` (with __idx and __context) with __p0.., the key of the row above; rows of the first level have none.
 
-    cell: the cluster of the row above, the one after the last for orphans (of the first level), NULL for none; level:
-    the column of the drawn level.
+    cell: the cluster of the row above, NULL for none; level: the column of the drawn level, the one after the last for
+    orphans, which stand on the first.
     """
     assert plan.code is not None
     own = F.col("__context").getItem(plan.code.at).cast("int")
-    counts, drawn = _counts(rows, level), F.col(level).cast("int")
-    placed = rows.withColumn("__level", _contiguous(drawn, counts)).withColumn("__own", own)
+    drawn = F.col(level).cast("int")
+    found = rows.withColumn("__lost", drawn == link.levels)
+    found = found.withColumn("__level", F.when(F.col("__lost"), 0).otherwise(drawn))
+    counts = _counts(found, "__level")
+    placed = found.withColumn("__level", _contiguous(F.col("__level"), counts)).withColumn("__own", own)
     at = run.degree_of(plan.table, link)
     degree = F.coalesce(F.col(f"__deg_{at}"), F.lit(0)).cast("bigint")
     sized = _sized(to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at]))
@@ -39,9 +42,8 @@ def link_levels(
     asking = placed.withColumn("__cell", F.when(F.col("__level") > 0, wanted.cast("int")))
     cells = wide * link.levels
     if link.orphans:
-        lost = (F.col("__level") == 0) & (cell == wide)
-        asking = asking.withColumn("__cell", F.when(lost, cells).otherwise(F.col("__cell")))
-        targets = with_orphans(run, plan.table, link, targets, asking.where(lost), cells)
+        asking = asking.withColumn("__cell", F.when(F.col("__lost"), cells).otherwise(F.col("__cell")))
+        targets = with_orphans(run, plan.table, link, targets, asking.where("__lost"), cells)
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
     return match(asking, targets, cells + bool(link.orphans), seed, names)
 

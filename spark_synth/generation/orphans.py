@@ -76,7 +76,7 @@ def _room(run: Generation, edge: Edge) -> int:
 
 def _edges(plans: Mapping[str, TablePlan], table: str) -> list[Edge]:
     """The foreign keys whose orphans have keys like those of a table, each after the others."""
-    edges = [edge for plan in plans.values() for edge in plan.orphaned]
+    edges = [edge for plan in plans.values() for edge in (plan.owner, *plan.links) if edge and edge.orphans]
     return [e for e in edges if table in {_source(plans, e.parent, c)[0] for c in e.parent_columns}]
 
 

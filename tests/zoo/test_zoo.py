@@ -111,12 +111,12 @@ def check_orphans(
     ends = ((real, real_parent), (made, made_parent))
     found = [_orphans(*tables, columns, parent_columns) for tables in ends]
     shares = [len(f) / len(child) for f, (child, _) in zip(found, ends, strict=True)]
-    assert shares[0] > 0 and abs(shares[0] - shares[1]) <= 0.02, f"{name}: orphans {shares}"
+    assert abs(shares[0] - shares[1]) <= 0.02 and (shares[0] > 0 or not shares[1]), f"{name}: orphans {shares}"
     if not copied:
         assert not set(found[1]) & set(found[0]) and not set(found[1]) & set(_values(real_parent, parent_columns)), name
     keys = [f.nunique() for f in found]
     assert keys[1] == pytest.approx(keys[0], rel=0.25, abs=2), f"{name}: keys of orphans {keys}"
-    if "kind" in real:
+    if "kind" in real and len(found[0]) > 100:
         for kind in "xyz":
             inside = [(t.loc[f.index, "kind"] == kind).mean() for f, t in zip(found, (real, made), strict=True)]
             assert abs(inside[0] - inside[1]) <= 0.3, f"{name}: {kind} among orphans {inside}"
