@@ -21,7 +21,8 @@ from pyspark.sql import functions as F
 
 from spark_synth.config import SparkSettings
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import CodePlan, DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.join_plan import CodePlan
+from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.generation.links import link_rows
 from spark_synth.generation.run import Generation
 from spark_synth.session import build_session

@@ -6,7 +6,7 @@ one redraw. The filter holds bits, not values, and is bounded by MAX_BITS whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,20 @@ class Bloom:
         bits = (self.words[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1)
         out: np.ndarray = bits.all(axis=1)
         return out
+
+
+class AnyOf:
+    """Membership in one of several filters."""
+
+    def __init__(self, blooms: Sequence[Bloom]) -> None:
+        self.blooms = blooms
+
+    def contains(self, values: np.ndarray) -> np.ndarray:
+        """bool (n,) as Bloom.contains."""
+        found = np.zeros(len(values), dtype=bool)
+        for bloom in self.blooms:
+            found |= bloom.contains(values)
+        return found
 
 
 def build_blooms(df: DataFrame, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:

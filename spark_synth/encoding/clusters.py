@@ -14,7 +14,8 @@ from sklearn.cluster import KMeans
 
 from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.encode import encode_value
-from spark_synth.encoding.plan import CodePlan, TablePlan
+from spark_synth.encoding.join_plan import CodePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import value_view
 
 MAX_CLUSTERS = 128

@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
-from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, quoted, since_base, value_view, whole_days
+from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, key_text, quoted, since_base, value_view, whole_days
 
 PACK_ROWS = 512
 BUCKET_ROWS = 65536
@@ -117,7 +117,7 @@ def families(
     """One row per family segment: `codes` array (rows x C, in order), `context` array (P), lengths, start, size, and
     `sets` array (rows x S) if `encoded` has it (see encoding.sets), else empty.
 
-    parents: of the owner's table, see `contexts`; rows without an owner get ABSENT.
+    parents: of the owner's table, see `contexts`.
     """
     nothing = F.array().cast("array<smallint>").alias("sets")
     sets = F.col("sets") if "sets" in encoded.columns else nothing
@@ -149,8 +149,8 @@ def families(
     )
     match = [F.col(f"__o{i}") == F.col(f"__k{i}") for i in range(len(keys))]
     joined = grouped.join(keyed(parents, owner, "context"), match, "left")
-    absent = F.array_repeat(F.lit(ABSENT).cast("smallint"), width)
-    context = F.coalesce(F.col("context"), absent).alias("context")
+    named = [F.col(f"__o{i}") for i in range(len(keys))]
+    context = under(owner, F.col("context"), named, width).alias("context")
     bucket = F.xxhash64(*names).alias("bucket")
     return joined.select(bucket, "__holdout", "codes", context, "length", "start", "size", "sets")
 
@@ -166,9 +166,25 @@ def contexts(encoded: DataFrame, plan: TablePlan, parents: DataFrame | None) -> 
     owners = [quoted(c).alias(f"__p{i}") for i, c in enumerate(plan.owner.columns)]
     match = [F.col(f"__p{i}") == F.col(f"__k{i}") for i in range(len(owners))]
     joined = encoded.select(*keys, *owners, "codes").join(keyed(parents, plan.owner, "above"), match, "left")
-    absent = F.array_repeat(F.lit(ABSENT).cast("smallint"), len(plan.context_cards))
-    whole = F.concat(F.col("codes"), F.coalesce(F.col("above"), absent)).alias("context")
-    return joined.select(*keys, whole)
+    named = [F.col(f"__p{i}") for i in range(len(owners))]
+    above = under(plan.owner, F.col("above"), named, len(plan.context_cards))
+    return joined.select(*keys, F.concat(F.col("codes"), above).alias("context"))
+
+
+def under(owner: OwnerPlan, above: Column, keys: list[Column], width: int) -> Column:
+    """The context (`width` codes) of rows whose owner has the context `above`: ABSENT, where they have none.
+
+    Where orphans are kept a last code tells these (1) from rows with an owner (0) and rows whose `keys` are NULL.
+    """
+    if owner.orphans is None:
+        return F.coalesce(above, absent(width))
+    last = F.when(above.isNotNull(), 0).when(key_text(keys).isNull(), ABSENT).otherwise(1).cast("smallint")
+    return F.concat(F.coalesce(above, absent(width - 1)), F.array(last))
+
+
+def absent(width: int) -> Column:
+    """`width` codes ABSENT."""
+    return F.array_repeat(F.lit(ABSENT).cast("smallint"), width)
 
 
 def keyed(parents: DataFrame, owner: OwnerPlan, name: str) -> DataFrame:

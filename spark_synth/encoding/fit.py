@@ -26,6 +26,7 @@ from spark_synth.encoding.embed import node
 from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
 from spark_synth.encoding.fit_time import fit_time
 from spark_synth.encoding.join_plan import BlockPlan
+from spark_synth.encoding.orphans import context_width, fit_orphans
 from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
@@ -36,7 +37,7 @@ from spark_synth.encoding.rows import (
     summary_plans,
 )
 from spark_synth.encoding.sets import plan_set
-from spark_synth.encoding.views import quoted
+from spark_synth.encoding.views import key_text, quoted
 from spark_synth.schema.graph import generation_order, links, owned_children
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
@@ -87,7 +88,7 @@ def fit_database(
         copies = find_copies(tables, t, schema, _sources(schema, t, owners[t]))
         plans[t] = plan_columns(tables[t], t, schema, owners[t], settings(t), rules, near, copies)
         plans[t].derived = sort_rules(plans[t].derived)
-        blooms[t] = build_blooms(tables[t], _filtered(plans[t]))
+        blooms[t] = build_blooms(tables[t], _filtered(plans[t])) | fit_orphans(tables, schema, plans[t])
         note(f"columns of {t}")
 
     each(order, columns)
@@ -113,7 +114,7 @@ def fit_database(
     for t in order:
         owner = plans[t].owner
         above = plans[owner.parent] if owner else None
-        plans[t].context_cards = above.cards + above.context_cards if above else []
+        plans[t].context_cards = context_width(owner, above) if owner and above else []
         carried = above.summaries if above else []
         plans[t].course = [s for s in carried if s.table == t and s.stat in ("first", "span")]
         if owner and above:
@@ -257,13 +258,15 @@ def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
     inside = [(n, k) for n, k in enumerate(plan.matched) if k.levels]
     keys = [(node(k.columns).alias(f"__to{n}"), node(k.parent_columns).alias(f"__is{n}")) for n, k in inside]
     levels = [quoted(f"__level{n}") for n, _ in inside]
+    named = [key_text([quoted(c) for c in k.columns]).isNotNull().alias(f"__named{n}") for n, k in inside]
     numbers = [quoted(n).cast("double").alias(n) for n in names]
-    rows = frame.select("__code", *numbers, *levels, *[c for pair in keys for c in pair]).toPandas()
+    rows = frame.select("__code", *numbers, *levels, *named, *[c for pair in keys for c in pair]).toPandas()
     rows = rows.sort_values("__code", ignore_index=True)
     codes = [d.codec.encode(rows[f"__deg_{i}"].to_numpy(float)) for i, d in enumerate(plan.degrees)]
     for n, link in inside:
         to = rows[f"__to{n}"].map(rows.set_index(f"__is{n}")["__code"]) + int(link.nullable)
-        codes += [rows[f"__level{n}"].to_numpy(), to.where(rows[f"__level{n}"] > 0, 0).fillna(0).to_numpy()]
+        code = to.where(rows[f"__level{n}"] > 0, 0).mask(rows[f"__named{n}"] & to.isna(), link.codes - 1).fillna(0)
+        codes += [rows[f"__level{n}"].to_numpy(), code.to_numpy()]
     codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
     plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
 
@@ -279,9 +282,11 @@ def fit_blocks(spark: SparkSession, fitted: Fitted, table: str, alone: bool) -> 
         found = fitted.frame(spark, edge.parent).select(*keys, F.col("__code").alias(name))
         rows = rows.join(found, [quoted(c) == F.col(f"{name}{i}") for i, c in enumerate(edge.columns)], "left")
     assert by is not None
-    counts = np.zeros((by.clusters, link.clusters + link.nullable), dtype=int)
-    for r in rows.where("__from IS NOT NULL").groupBy("__from", "__to").count().collect():
-        counts[r["__from"], 0 if r["__to"] is None else r["__to"] + int(link.nullable)] += r["count"]
+    lost = F.when(key_text([quoted(c) for c in link.columns]).isNull(), 0).otherwise(link.codes - 1)
+    code = F.coalesce(F.col("__to") + int(link.nullable), lost).alias("__to")
+    counts = np.zeros((by.clusters, link.codes), dtype=int)
+    for r in rows.where("__from IS NOT NULL").groupBy("__from", code).count().collect():
+        counts[r["__from"], r["__to"]] += r["count"]
     return BlockPlan(-1, [counts.sum(0).tolist()]) if alone else BlockPlan(by.at, counts.tolist())
 
 

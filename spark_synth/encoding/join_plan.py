@@ -1,8 +1,25 @@
-"""The plan of a join table's edges, and of what the rows at one end are told of those at the other."""
+"""Plans of what links go by: the clusters at their ends, the edges of a join table, and what the rows at one end are
+told of those at the other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass
+class CodePlan:
+    """Clusters of the rows of a table that take part in links: alike in their values, degrees and neighbours.
+
+    places: for each cluster where its centre lies, neighbours of similar rows in similar places; the order of clusters
+    goes along these, so that clusters with near numbers are near.
+    follows: where every row of a small table is a cluster, the codes of its degrees, self references and summaries, by
+    cluster: such a table is too small to learn from, and how many rows link to one and what they are like must fit.
+    """
+
+    clusters: int
+    places: list[list[float]]
+    follows: list[list[int]] = field(default_factory=list)
+    at: int = -1
 
 
 @dataclass

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.bloom import Bloom
 from spark_synth.schema.check import INTEGERS
 from spark_synth.schema.names import quote
 
 UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 CLASSES = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 TRIES = 16
+
+
+class Taken(Protocol):
+    """Knows values that must not be made (see encoding.bloom)."""
+
+    def contains(self, values: np.ndarray) -> np.ndarray:
+        """bool (n,) for text values object (n,)."""
 
 
 @dataclass
@@ -52,38 +60,36 @@ def fit_key(df: DataFrame, column: str, type_: str) -> KeyPlan:
 
 
 def make_keys(
-    plan: KeyPlan, index: np.ndarray, position: np.ndarray, count: int, salt: str, real: Bloom | None
+    plan: KeyPlan, index: np.ndarray, position: np.ndarray, count: int, salt: str, real: Taken | None
 ) -> np.ndarray:
     """Key values (n,) of rows `index` int64 (n,): int64, or text objects.
 
     position: int64 (n,) place in the family; count: rows of the whole synthetic table or of the real one, whichever
-    has more, so that free keys are left; salt: makes UUIDs differ between tables and seeds; real: filter of the real
-    keys.
+    has more, so that free keys are left, and keys made besides those of rows (for orphans), which follow these; salt:
+    makes UUIDs differ between tables and seeds; real: filter of keys that are not to be made.
     """
     if plan.how == "integer":
-        return plan.start + index
+        return _free(lambda i: plan.start + i, index, count, real)
     if plan.how == "position":
         return position + 1
     if plan.how == "uuid":
         return np.array([_uuid(salt, i) for i in index.tolist()], dtype=object)
-    return _pattern(plan, index, count, real)
-
-
-def _pattern(plan: KeyPlan, index: np.ndarray, count: int, real: Bloom | None) -> np.ndarray:
-    """Keys of a pattern: i, i + count, i + 2 count, ... until one is not real; all candidates differ between rows."""
     charsets = list(plan.charsets) or [CLASSES[0]]
     while math.prod(len(c) for c in charsets) < count * TRIES:
         charsets.append(CLASSES[0])
     space = math.prod(len(c) for c in charsets)
-    keys = np.full(len(index), None, dtype=object)
+    return _free(lambda i: _spell(i, charsets, space), index, count, real)
+
+
+def _free(make: Callable[[np.ndarray], np.ndarray], index: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
+    """Keys of i, i + count, i + 2 count, ... until one is not real; all candidates differ between rows."""
+    keys = make(index)
     todo = np.arange(len(index))
-    for attempt in range(TRIES):
-        keys[todo] = _spell(index[todo] + attempt * count, charsets, space)
-        if real is None:
+    for attempt in range(1, TRIES):
+        if real is None or not len(todo):
             break
-        todo = todo[real.contains(keys[todo])]
-        if not len(todo):
-            break
+        todo = todo[real.contains(keys[todo].astype(str).astype(object))]
+        keys[todo] = make(index[todo] + attempt * count)
     return keys
 
 

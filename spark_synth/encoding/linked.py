@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.encode import ABSENT
 from spark_synth.encoding.plan import LinkPlan, TablePlan
-from spark_synth.encoding.views import quoted
+from spark_synth.encoding.views import key_text, quoted
 
 
 def fill_linked(
@@ -22,7 +22,7 @@ def fill_linked(
         found = targets[link.parent].select(*keys, shown_by(link, plans[link.parent], F.col("codes")).alias(f"__to{n}"))
         match = [quoted(c) == F.col(f"__l{n}_{i}") for i, c in enumerate(link.columns)]
         encoded = encoded.join(found, match, "left")
-    known = [or_nothing(link, F.col(f"__to{n}")) for n, link in enumerate(plan.matched)]
+    known = [or_nothing(k, F.col(f"__to{n}"), map(quoted, k.columns)) for n, k in enumerate(plan.matched)]
     own, first, last = F.col("codes"), plan.matched[0].at, plan.fixed
     whole = F.concat(F.slice(own, 1, first), in_order(known), F.slice(own, last + 1, len(plan.cards)))
     return encoded.select(*[whole.alias(c) if c == "codes" else quoted(c) for c in columns])
@@ -35,10 +35,14 @@ def shown_by(link: LinkPlan, target: TablePlan, codes: Column) -> Column:
     return F.array(*parts).cast("array<smallint>")
 
 
-def or_nothing(link: LinkPlan, shown: Column) -> Column:
-    """What `shown_by` gives, or what a row without that link has: the code of NULL, and nothing carried."""
-    nothing = [0] + [ABSENT] * len(link.carried)
-    return F.coalesce(shown, F.array(*map(F.lit, nothing)).cast("array<smallint>"))
+def or_nothing(link: LinkPlan, shown: Column, keys: Iterable[Column]) -> Column:
+    """What `shown_by` gives, or what a row without that link has: the code of NULL, or of an orphan if none of its
+    `keys` is NULL, and nothing carried."""
+    code = F.lit(0)
+    if link.orphans:
+        code = F.when(key_text(list(keys)).isNull(), 0).otherwise(link.codes - 1)
+    nothing = F.array(code, *[F.lit(ABSENT)] * len(link.carried))
+    return F.coalesce(shown, nothing.cast("array<smallint>"))
 
 
 def in_order(known: list[Column]) -> Column:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
-from spark_synth.encoding.join_plan import BlockPlan, SetPlan
+from spark_synth.encoding.join_plan import BlockPlan, CodePlan, SetPlan
 from spark_synth.encoding.keys import KeyPlan
+from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
@@ -68,22 +69,6 @@ class DegreePlan:
 
 
 @dataclass
-class CodePlan:
-    """Clusters of the rows of a table that take part in links: alike in their values, degrees and neighbours.
-
-    places: for each cluster where its centre lies, neighbours of similar rows in similar places; the order of clusters
-    goes along these, so that clusters with near numbers are near.
-    follows: where every row of a small table is a cluster, the codes of its degrees, self references and summaries, by
-    cluster: such a table is too small to learn from, and how many rows link to one and what they are like must fit.
-    """
-
-    clusters: int
-    places: list[list[float]]
-    follows: list[list[int]] = field(default_factory=list)
-    at: int = -1
-
-
-@dataclass
 class SummaryPlan:
     """One statistic of the rows of `table` under foreign key `edge`: `stat` of their value (or time) `column`."""
 
@@ -100,10 +85,12 @@ class LinkPlan:
     """A foreign key other than the owner: its columns and its target.
 
     reference: its target keeps its real rows, and which of them is a code of the row. late: filled when all rows exist.
-    clusters: of the target, one code each (plus one for NULL if nullable), sub-column `at`.
+    clusters: of the target, one code each, sub-column `at`; before them one for NULL if nullable, after them one for
+    orphans if these are kept.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
     copies: (column, column of the target) that are always equal.
-    levels: depths of the rows of a table that refers to itself, one code each, sub-column `level_at`; 0: not told.
+    levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
+    `level_at`; 0: not told.
     """
 
     name: str
@@ -120,6 +107,12 @@ class LinkPlan:
     copies: tuple[tuple[str, str], ...] = ()
     levels: int = 0
     level_at: int = -1
+    orphans: OrphanPlan | None = None
+
+    @property
+    def codes(self) -> int:
+        """Codes of the target: NULL, clusters, orphan."""
+        return int(self.nullable) + self.clusters + bool(self.orphans)
 
     @property
     def taken(self) -> list[tuple[str, str]]:
@@ -140,6 +133,7 @@ class OwnerPlan:
     null_size: int
     families: int = 0
     copies: tuple[tuple[str, str], ...] = ()
+    orphans: OrphanPlan | None = None
 
     @property
     def taken(self) -> list[tuple[str, str]]:
@@ -221,9 +215,9 @@ class TablePlan:
             self.code.at = place(self.code.clusters)
         for link in self.matched:
             if link.levels:
-                link.level_at = place(link.levels)
+                link.level_at = place(link.levels + bool(link.orphans))
         for link in self.matched:
-            link.at = place(link.clusters + link.nullable)
+            link.at = place(link.codes)
         for link in self.matched:
             target = plans[link.parent]
             link.carried = () if link.late else target.shown
@@ -259,11 +253,12 @@ class TablePlan:
         """For each sub-column, the features (K, F) of its codes that follow from their order or place."""
         out = [d.codec.features() for d in self.degrees]
         out += [np.array(self.code.places)] if self.code else []
-        out += [ordered_features(np.linspace(0, 1, k.levels)) for k in self.matched if k.levels]
+        levels = [(k, ordered_features(np.linspace(0, 1, k.levels))) for k in self.matched if k.levels]
+        out += [np.pad(f, ((0, bool(k.orphans)), (0, 0))) for k, f in levels]
         for link in self.matched:
             code = plans[link.parent].code
             assert code is not None
-            out.append(np.pad(np.array(code.places), ((int(link.nullable), 0), (0, 0))))
+            out.append(np.pad(np.array(code.places), ((int(link.nullable), bool(link.orphans)), (0, 0))))
         for link in self.matched:
             above = plans[link.parent].features(plans) if link.carried else []
             out += [np.array(above[i]) for i in link.carried]
@@ -337,4 +332,5 @@ def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    plain["orphans"] = OrphanPlan(**data["orphans"]) if data["orphans"] else None
     return plain | {"copies": tuple((c, p) for c, p in plain["copies"])}

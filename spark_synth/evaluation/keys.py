@@ -56,6 +56,7 @@ def evaluate_degrees(
 ) -> dict[str, Any]:
     """Orphans, NULL shares and degree distribution of one foreign key, in one Spark job.
 
+    Real rows have orphans only where these are kept: `kept_orphans` then has the shares of either side, None otherwise.
     `scale` is how many times more children a synthetic parent has by design (the ratio, where parents were kept).
     """
     sides = []
@@ -78,6 +79,7 @@ def evaluate_degrees(
     degrees = [[r for r in found if r["side"] == i and r["parent"] and not r["null"]] for i in (0, 1)]
     return {
         "orphans": lost[1],
+        "kept_orphans": [n / t if t else 0.0 for n, t in zip(lost, total, strict=True)] if lost[0] else None,
         "nulls": [n / t if t else 0.0 for n, t in zip(nulls, total, strict=True)],
         "degree": _degree(degrees, scale),
     }

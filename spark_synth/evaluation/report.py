@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spark_synth.evaluation import charts
+from spark_synth.evaluation.verdict import unresolved
 
 _MANY_TABLES = 60  # above it each table shows only its worst columns as charts, or the file grows past comfort
 _CHARTS = 12
@@ -78,7 +79,7 @@ def _table(name: str, found: Mapping[str, Any], tables: int) -> dict[str, Any]:
         "plain": [c for c in columns if c["name"] not in named],
         "worst_pairs": [t for t in sorted(trends, key=lambda t: t[2])[:_WORST_PAIRS] if t[2] < 0.995],
         "worst_degree": max((k for k in links if k is not None), default=None),
-        "orphans": sum(fk["orphans"] for fk in found["fk"].values()),
+        "orphans": sum(unresolved(fk) for fk in found["fk"].values()),
     }
 
 

@@ -10,6 +10,7 @@ from spark_synth.evaluation.measures import mean
 from spark_synth.schema.model import Kind
 
 ROW_TOLERANCE = 0.05
+ORPHAN_TOLERANCE = 0.02  # of the rows
 _Tables = Mapping[str, Mapping[str, Any]]
 
 
@@ -40,7 +41,7 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         **parts,
         "kept": mean(a["kept"] for a in associations),
         "association_mad": mean(a["mad"] for a in associations),
-        "max_orphans": max((fk["orphans"] for _, _, fk in _links(tables)), default=0),
+        "max_orphans": max((unresolved(fk) for _, _, fk in _links(tables)), default=0),
         "duplicate_keys": sum(k["duplicates"] for k in keys),
         "null_keys": sum(k["nulls"] for k in keys),
         "copied": sum(n for _, _, n in _copies(tables, gate=True)),
@@ -48,6 +49,11 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         "rows_real": sum(v["rows"][0] for v in tables.values()),
         "rows_synth": sum(v["rows"][1] for v in tables.values()),
     }
+
+
+def unresolved(fk: Mapping[str, Any]) -> int:
+    """Synthetic rows that should have a row in the parent: orphans, unless real ones were kept."""
+    return 0 if fk["kept_orphans"] else int(fk["orphans"])
 
 
 def _copies(tables: _Tables, gate: bool) -> Iterator[tuple[str, str, int]]:
@@ -71,7 +77,11 @@ def find_problems(tables: _Tables) -> list[str]:
         if abs(v["rows"][1] - v["expected_rows"]) > max(1.0, ROW_TOLERANCE * v["expected_rows"]):
             problems.append(f"{t}: {v['rows'][1]:,} rows where {v['expected_rows']:,.0f} are expected")
     for t, name, fk in _links(tables):
-        if fk["orphans"]:
+        kept = fk["kept_orphans"]
+        rows = tables[t]["rows"][1]
+        if kept and abs(kept[1] - kept[0]) * rows > max(1.0, ORPHAN_TOLERANCE * rows):
+            problems.append(f"{t}: {kept[1]:.1%} of the rows are orphans of {name} where {kept[0]:.1%} are expected")
+        if unresolved(fk):
             problems.append(f"{t}: {fk['orphans']:,} rows of foreign key {name} have no row in {fk['parent']}")
     for t, name, rows in _copies(tables, gate=True):
         problems.append(f"{t}.{name}: {rows:,} values are copies of real ones")

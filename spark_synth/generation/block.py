@@ -31,15 +31,17 @@ from spark_synth.models.spec import GeneratorSpec
 class BlockJob:
     """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
 
-    count: rows of the whole synthetic table. parent: whether other tables hang on this one, so that its rows carry
-    their codes. tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure
-    sub-column, how often each of its codes may occur in a family. Paths must be readable from executors.
+    count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
+    encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
+    tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure sub-column, how often
+    each of its codes may occur in a family. Paths must be readable from executors.
     """
 
     folder: str
     table: str
     seed: int
     count: int
+    keys: int
     parent: bool
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
     room: Mapping[int, np.ndarray] = field(default_factory=dict)
@@ -160,11 +162,11 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
 
 def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.ndarray, codes: np.ndarray) -> None:
     """Keys and degrees of the rows `out` (with __idx): the same before and after their values are drawn."""
-    index, count = out["__idx"].to_numpy(np.int64), max(job.count, plan.rows)
+    index = out["__idx"].to_numpy(np.int64)
     blooms = _blooms(job.folder, job.table)
     for i, key in enumerate(plan.keys):
         salt = f"{job.seed}/{job.table}/{key.column}"
-        out[f"k{i}"] = make_keys(key, index, position, count, salt, blooms.get(key.column))
+        out[f"k{i}"] = make_keys(key, index, position, job.keys, salt, blooms.get(key.column))
     for i, degree in enumerate(plan.degrees):
         drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
         out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)
@@ -252,10 +254,13 @@ def _load(folder: str, table: str, seed: int) -> _Loaded:
 
 @lru_cache(maxsize=4)
 def _blooms(folder: str, table: str) -> dict[str, Bloom]:
-    """Filters of the real keys and texts of a table, by column."""
-    at = Path(folder) / table
+    return {name: Bloom(words) for name, words in read_filters(Path(folder) / table).items()}
+
+
+def read_filters(at: Path) -> dict[str, np.ndarray]:
+    """Filters of real values by column, from the folder of a table."""
     names = json.loads((at / "filters.json").read_text())
-    return {name: Bloom(np.load(at / f"filter_{i}.npy", allow_pickle=False)) for i, name in enumerate(names)}
+    return {name: np.load(at / f"filter_{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
 
 
 def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -298,6 +303,10 @@ def _clock(
             s.codec.decode(context[:, s.at], uniforms(seed, f"{plan.table}/{s.stat}", parent)) for s in plan.course
         ]
         first, span = drawn if len(drawn) == 2 else [np.full(len(block), np.nan)] * 2
+        if plan.owner and plan.owner.orphans:  # the families of orphans have no owner that tells
+            lost = context[:, -1] == 1
+            first = np.where(lost, plan.time.low, first)
+            span = np.where(lost, plan.time.last - plan.time.low, span)
         places = [block[c].to_numpy(np.int64) for c in ("start", "rows", "size")]
         starts, ends = segment_bounds(plan.time, first, span, *places)
         start, end = np.where(long, starts, start), np.where(long, ends, end)

@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.plan import DegreePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
@@ -134,7 +135,7 @@ def ownerless(spark: SparkSession, rows: int, family: int, first: int, block_row
     return made.withColumn("block", F.floor(F.col("row") / block_rows))
 
 
-def to_real_distribution(drawn: DataFrame, plan: DegreePlan) -> DataFrame:
+def to_real_distribution(drawn: DataFrame, plan: DegreePlan | OrphanPlan) -> DataFrame:
     """Map drawn degrees (__drawn) to real ones of the same rank; ties are spread evenly by the golden-ratio sequence.
 
     Small tables are ranked one by one: as many rows as the real table has get exactly its degrees.

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import DegreePlan, TablePlan
+from spark_synth.encoding.encode import absent
+from spark_synth.encoding.plan import DegreePlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
+from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
@@ -20,17 +22,22 @@ LEAST_BLOCK_ROWS, MOST_BLOCK_ROWS = 8192, 131072
 
 @dataclass(frozen=True)
 class Families:
-    """Segments of a table (see generation.degrees.segments), its rows in all, and its blocks."""
+    """Segments of a table (see generation.degrees.segments), its rows in all, and its blocks.
+
+    keys: keys that are made at most, for these rows or for orphans of other tables.
+    """
 
     cut: DataFrame
     count: int
+    keys: int
     blocks: int
 
 
 def families_of(run: Generation, plan: TablePlan) -> Families:
     """The families of a table. Its owner's table must be finished."""
     cut, count, block_rows = _root(run, plan) if plan.owner is None else _child(run, plan)
-    return Families(cut, count, max(1, -(-count // block_rows)))
+    keys = max(count, plan.rows) + reserved(run, plan.table)
+    return Families(cut, count, keys, max(1, -(-count // block_rows)))
 
 
 def _root(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
@@ -60,7 +67,9 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     base = F.lit(0).cast("bigint")
     if plan.time and plan.time.base:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
-    seen = parents.select("__idx", *keys, "__context", base.alias("base"), F.col(f"__deg_{at}"))
+    owners = [F.col("__context"), *([F.array(F.lit(0).cast("smallint"))] if owner.orphans else [])]
+    context = F.concat(*owners).alias("__context")
+    seen = parents.select("__idx", *keys, context, base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
     block_rows = _block_rows(degree)
@@ -68,7 +77,19 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     free = round(owner.null_rows * run.ratio)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
-    return cut, owned + free, block_rows
+    lost = round(owner.orphans.rows * run.ratio) if owner.orphans else 0
+    if lost:
+        cut = cut.unionByName(_orphans(run, plan, owner, lost, owned + free, block_rows), allowMissingColumns=True)
+    return cut, owned + free + lost, block_rows
+
+
+def _orphans(run: Generation, plan: TablePlan, owner: OwnerPlan, rows: int, first: int, block_rows: int) -> DataFrame:
+    """Segments of the families of `rows` orphans, with indices from `first`."""
+    found = orphan_targets(run, plan.table, owner, rows).withColumn("first", F.col("first") + first)
+    named = [F.col(f"__p{i}").alias(f"o{i}") for i in range(len(owner.columns))]
+    context = F.concat(absent(len(plan.context_cards) - 1), F.array(F.lit(1).cast("smallint")))
+    families = found.select("__idx", "size", "first", *named, context.alias("__context"))
+    return segments(families, run.segment_rows, block_rows)
 
 
 def _block_rows(degree: DegreePlan) -> int:

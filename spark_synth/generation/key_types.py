@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from spark_synth.encoding.plan import LinkPlan, OwnerPlan
+from spark_synth.generation.orphans import reserved
 from spark_synth.generation.run import Generation
 
 NARROW = {"tinyint": 2**7 - 1, "smallint": 2**15 - 1, "int": 2**31 - 1}  # largest value of each
@@ -14,7 +15,7 @@ def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str
     """Key columns that need 64 bits because the synthetic keys run past theirs, and the foreign keys that follow."""
     wide: dict[tuple[str, str], str] = {}
     for t, plan in run.plans.items():
-        count = counts.get(t) or run.target(t) * 2
+        count = (counts.get(t) or run.target(t) * 2) + reserved(run, t)
         for key in plan.keys:
             largest = NARROW.get(plan.columns[key.column])
             if key.how == "integer" and largest and key.start + count > largest and t not in run.kept:

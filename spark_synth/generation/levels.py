@@ -12,6 +12,7 @@ from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import prefix_sums, to_real_distribution
 from spark_synth.generation.matching import match
+from spark_synth.generation.orphans import with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 
@@ -21,22 +22,30 @@ def link_levels(
 ) -> DataFrame:
     """`rows` (with __idx and __context) with __p0.., the key of the row above; rows of the first level have none.
 
-    cell: the cluster of the row above, NULL for none; level: the column of the drawn level.
+    cell: the cluster of the row above, NULL for none; level: the column of the drawn level, the one after the last for
+    orphans, which stand on the first.
     """
     assert plan.code is not None
     own = F.col("__context").getItem(plan.code.at).cast("int")
-    counts, drawn = _counts(rows, level), F.col(level).cast("int")
-    placed = rows.withColumn("__level", _contiguous(drawn, counts)).withColumn("__own", own)
+    drawn = F.col(level).cast("int")
+    found = rows.withColumn("__lost", drawn == link.levels)
+    found = found.withColumn("__level", F.when(F.col("__lost"), 0).otherwise(drawn))
+    counts = _counts(found, "__level")
+    placed = found.withColumn("__level", _contiguous(F.col("__level"), counts)).withColumn("__own", own)
     at = run.degree_of(plan.table, link)
     degree = F.coalesce(F.col(f"__deg_{at}"), F.lit(0)).cast("bigint")
     sized = _sized(to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at]))
     wide, keys = link.clusters, [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     offered = F.col("__level") * wide + F.col("__own")
     targets = sized.select("__idx", offered.cast("int").alias("__cell"), "size", *keys)
-    wanted = (F.col("__level") - 1) * wide + F.coalesce(cell, F.col("__own"))
+    wanted = (F.col("__level") - 1) * wide + F.coalesce(F.when(cell < wide, cell), F.col("__own"))
     asking = placed.withColumn("__cell", F.when(F.col("__level") > 0, wanted.cast("int")))
+    cells = wide * link.levels
+    if link.orphans:
+        asking = asking.withColumn("__cell", F.when(F.col("__lost"), cells).otherwise(F.col("__cell")))
+        targets = with_orphans(run, plan.table, link, targets, asking.where("__lost"), cells)
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
-    return match(asking, targets, wide * link.levels, seed, names)
+    return match(asking, targets, cells + bool(link.orphans), seed, names)
 
 
 def _counts(rows: DataFrame, level: str) -> dict[int, int]:

@@ -14,6 +14,7 @@ from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import exact_degrees, exact_units
 from spark_synth.generation.levels import link_levels
 from spark_synth.generation.matching import match
+from spark_synth.generation.orphans import orphan_targets, with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
@@ -42,7 +43,7 @@ def fill_links(run: Generation, table: str) -> DataFrame:
 def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
     """`rows` with __p0.., the key of the row that each is linked to, and where it was matched (see matching.match).
 
-    cell: the cluster of the target, NULL for rows without one.
+    cell: the cluster of the target, the one after the last for orphans, NULL for rows without a target.
     """
     target, at = run.plans[link.parent], run.degree_of(table, link)
     assert target.code is not None
@@ -50,14 +51,17 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
     offered = F.col("__context").getItem(target.code.at).cast("int").alias("__cell")
     seen = run.ends(link.parent).select("__idx", offered, *keys, F.col(f"__deg_{at}"))
     asking = rows.withColumn("__cell", cell)
-    count = asking.where("__cell IS NOT NULL").count()
+    count = asking.where(F.col("__cell") < link.clusters).count()
     degree, plan = F.col(f"__deg_{at}"), target.degrees[at]
     if plan.unique and count <= seen.count():
         sized = exact_units(seen, degree, count)
     else:
         sized, _ = exact_degrees(seen, degree, plan, count, real=link.parent in run.kept)
     names = [f"__p{i}" for i in range(len(keys))]
-    return match(asking, sized, link.clusters, stream(run.seed, "link", table, link.name), names)
+    if link.orphans:
+        sized = with_orphans(run, table, link, sized, asking.where(F.col("__cell") == link.clusters), link.clusters)
+    cells = link.clusters + bool(link.orphans)
+    return match(asking, sized, cells, stream(run.seed, "link", table, link.name), names)
 
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
@@ -89,9 +93,16 @@ def _to_earlier(run: Generation, rows: DataFrame, link: LinkPlan, cell: Column) 
     )
     earlier = F.floor(share * F.col("__idx"))
     own = F.lit(None).cast("bigint") if link.nullable else F.col("__idx")
-    asked = rows.withColumn("__stub", F.when(cell.isNotNull(), F.when(F.col("__idx") > 0, earlier).otherwise(own)))
+    stub = F.when(cell.isNotNull(), F.when(F.col("__idx") > 0, earlier).otherwise(own))
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     targets = rows.select(F.col("__idx").alias("__stub"), *keys)
+    if link.orphans:
+        lost = cell == link.clusters
+        made = orphan_targets(run, link.parent, link, rows.where(lost).count())
+        typed = [F.col(f"__p{i}").cast(targets.schema[f"__p{i}"].dataType).alias(f"__p{i}") for i in range(len(keys))]
+        stub = F.when(lost, -1 - F.floor(share * made.count())).otherwise(stub)
+        targets = targets.unionByName(made.select((-1 - F.col("__idx")).alias("__stub"), *typed))
+    asked = rows.withColumn("__stub", stub)
     return _replaced(asked.join(targets, "__stub", "left"), rows, link)
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
 from spark_synth.generation.families import Families
+from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation
 
 RAKE_ROUNDS = 3
@@ -21,7 +22,7 @@ STEEPEST = 2.0  # nats that one round may add to a code
 
 
 def cell_of(link: LinkPlan) -> Column:
-    """The cluster that a row's link goes to, NULL where it goes nowhere."""
+    """The cluster that a row's link goes to, the one after the last for an orphan, NULL where it goes nowhere."""
     code = F.col("__codes").getItem(link.at).cast("int") - int(link.nullable)
     return F.when(code >= 0, code)
 
@@ -34,7 +35,8 @@ def room_of(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
         own = set(link.columns)
         if owner and not link.late and any(own <= set(u) <= own | owner for u in plan.unique):
             targets = _counts(run, plan.table, link, F.count(F.lit(1)))
-            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets]).astype(np.int64)
+            lost = [orphan_count(run, link)] if link.orphans else []
+            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets, lost]).astype(np.int64)
     return room
 
 
@@ -45,7 +47,7 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     """
     links = [k for k in plan.matched if not k.late and job.count >= RAKE_ROWS * k.clusters > RAKE_ROWS]
     supply = {k.at: _supply(run, plan.table, k) for k in links}
-    tilt = {k.at: np.zeros(k.clusters + k.nullable) for k in links}
+    tilt = {k.at: np.zeros(k.codes) for k in links}
     every = max(1, families.blocks // RAKE_BLOCKS)
     sample = families.cut.where(F.col("block") % every == 0)
     for _ in range(RAKE_ROUNDS if links else 0):
@@ -56,12 +58,13 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
         if max(far.values()) < BALANCED:
             break
         for link in links:
-            tilt[link.at][int(link.nullable) :] += _step(demand[link.at], supply[link.at])
+            first = int(link.nullable)
+            tilt[link.at][first : first + link.clusters] += _step(demand[link.at], supply[link.at])
     return tilt
 
 
 def _step(demand: np.ndarray, supply: np.ndarray) -> np.ndarray:
-    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL."""
+    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL or to orphans."""
     step = np.log((supply + 1e-5) / (demand + 1e-5)).clip(-STEEPEST, STEEPEST)
     balanced: np.ndarray = step - np.log((demand * np.exp(step)).sum() / max(demand.sum(), 1e-9))
     return balanced
@@ -87,7 +90,8 @@ def _counts(run: Generation, table: str, link: LinkPlan, counted: Column) -> np.
 
 
 def _demand(rows: DataFrame, links: list[LinkPlan]) -> dict[int, np.ndarray]:
-    cells = F.posexplode(F.array(*[cell_of(k) for k in links])).alias("link", "cell")
+    asked = [F.when(cell_of(k) < k.clusters, cell_of(k)) for k in links]
+    cells = F.posexplode(F.array(*asked)).alias("link", "cell")
     demand = [np.zeros(k.clusters) for k in links]
     for r in rows.select(cells).where("cell IS NOT NULL").groupBy("link", "cell").count().collect():
         demand[r["link"]][r["cell"]] = r["count"]

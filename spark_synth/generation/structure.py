@@ -48,7 +48,9 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     """(rows, segments), both written: __idx, __segment, o0.. and l0.. (keys of owner and linked rows), __codes."""
     work = run.structure(plan.table)
     families = replace(families, cut=run.stored(families.cut, f"{work}/segments"))
-    job = BlockJob(run.models, plan.table, run.seed, families.count, parent=False, room=room_of(run, plan))
+    job = BlockJob(
+        run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
+    )
     job = replace(job, tilt=raked(run, plan, families, job))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = run.stored(drawn, f"{work}/drawn")
@@ -92,7 +94,7 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
         copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in link.copies]
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
-        known.append(or_nothing(link, F.col(f"__to{n}")))
+        known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(f"l{keys.index(c)}") for c in link.columns]))
     own = F.slice("__codes", 1, plan.structure - len(known))  # degrees, the row's own code, its levels
     return rows.withColumn("fixed", F.concat(own, in_order(known)) if known else own)
 

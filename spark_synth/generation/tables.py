@@ -25,7 +25,7 @@ def generate_table(run: Generation, table: str) -> int:
     plan = run.plans[table]
     parent = any(table in p.sources for p in run.plans.values())
     families = families_of(run, plan)
-    job = BlockJob(run.models, table, run.seed, families.count, parent)
+    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent)
     cut = known_rows(run, plan, families) if plan.structure else families.cut
     drawn = run.per_block(cut, families.blocks, block_maker(job), output_fields(plan, parent))
     typed = assemble(drawn, plan, key_types(run, {table: families.count}))

@@ -130,4 +130,5 @@ def _context_features(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[l
     if plan.owner is None:
         return []
     parent = plans[plan.owner.parent]
-    return parent.features(plans) + _context_features(parent, plans)
+    orphan: list[list[list[float]]] = [[[], []]] if plan.owner.orphans else []
+    return parent.features(plans) + _context_features(parent, plans) + orphan

@@ -186,7 +186,8 @@ def _link_line(fk: ForeignKey, table: str, schema: Schema) -> str:
 
 
 def _edge(fk: ForeignKey) -> str:
-    return f"{'+'.join(fk.columns)} -> {fk.parent}"
+    kept = f" (keeps {fk.kept_orphans:,} orphans)" if fk.kept_orphans else ""
+    return f"{'+'.join(fk.columns)} -> {fk.parent}{kept}"
 
 
 def _sub_columns(schema: Schema, table: str, owners: Mapping[str, ForeignKey | None]) -> int:

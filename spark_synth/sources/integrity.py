@@ -1,4 +1,4 @@
-"""Foreign keys that resolve: orphans are counted, then refused, set to NULL or dropped."""
+"""Foreign keys that resolve: orphans are counted, then refused, set to NULL, dropped or kept."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _LOG = logging.getLogger(__name__)
 _MAX_ROUNDS = 20  # each round of dropped rows may orphan others; plans grow with it
 
 Policy = Callable[[ForeignKey], Orphans]
+Edge = tuple[str, str]  # a table and the name of one of its foreign keys
 
 
 @dataclass
 class Repaired:
-    """Tables in which every foreign key resolves, with their row counts and the orphans found per foreign key."""
+    """Tables in which every foreign key resolves, but for the orphans that are kept, with their row counts and the
+    orphans found per foreign key."""
 
     tables: dict[str, DataFrame]
     rows: dict[str, int]
@@ -35,19 +37,25 @@ def repair_orphans(
     rows: Mapping[str, int],
     policy: Policy = lambda fk: fk.orphans,
     log_level: int = logging.WARNING,
+    accepted: Mapping[Edge, DataFrame] | None = None,
 ) -> Repaired:
-    """Apply the orphan policy of every foreign key. What a repair orphans in turn is repaired in the next round."""
+    """Apply the orphan policy of every foreign key. What a repair orphans in turn is repaired in the next round.
+
+    accepted: by foreign key, keys besides those of the parent that count as resolved, under the parent's names.
+    """
     state = Repaired(dict(tables), dict(rows), {})
     pending = [t for t, v in schema.tables.items() if v.foreign_keys]
     for _ in range(_MAX_ROUNDS):
-        checks = run_parallel(spark, lambda t: _check_table(state.tables, schema, t, policy), pending)
+        checks = run_parallel(spark, lambda t: _check_table(state.tables, schema, t, policy, accepted or {}), pending)
         changed = []
         for table, (frame, count, orphans) in zip(pending, checks, strict=True):
             state.tables[table], state.rows[table] = frame, count
             for fk in schema.tables[table].foreign_keys:
-                _report(schema, table, fk, orphans[fk.name], policy(fk), log_level)
-                state.orphans[fk.name] = state.orphans.get(fk.name, 0) + orphans[fk.name]
-            if any(orphans.values()):
+                found, kept = state.orphans.get(fk.name, 0), policy(fk) is Orphans.KEEP
+                new = orphans[fk.name] - (found if kept else 0)  # those that are kept are found again in every round
+                _report(schema, table, fk, new, policy(fk), log_level)
+                state.orphans[fk.name] = found + new
+            if any(orphans[fk.name] for fk in schema.tables[table].foreign_keys if policy(fk) is not Orphans.KEEP):
                 changed.append(table)
         pending = list(dict.fromkeys(child for table in changed for child, _ in schema.children(table)))
         if not pending:
@@ -58,8 +66,15 @@ def repair_orphans(
     )
 
 
+def orphan_keys(tables: Mapping[str, DataFrame], name: str, fk: ForeignKey) -> DataFrame:
+    """The values of a foreign key that no row of the parent has, under the parent's names; one row a row."""
+    parent = tables[fk.parent].select(*[col(c) for c in fk.parent_columns])
+    own = [col(c).alias(p) for c, p in zip(fk.columns, fk.parent_columns, strict=True)]
+    return tables[name].where(~any_null(fk.columns)).select(*own).join(parent, list(fk.parent_columns), "left_anti")
+
+
 def _check_table(
-    tables: Mapping[str, DataFrame], schema: Schema, name: str, policy: Policy
+    tables: Mapping[str, DataFrame], schema: Schema, name: str, policy: Policy, accepted: Mapping[Edge, DataFrame]
 ) -> tuple[DataFrame, int, dict[str, int]]:
     """The table repaired, its row count then, and its orphans per foreign key; one Spark job."""
     keys = schema.tables[name].foreign_keys
@@ -67,14 +82,17 @@ def _check_table(
     columns = frame.columns
     joined = frame
     for i, fk in enumerate(keys):
-        joined = _mark_found(joined, tables[fk.parent], fk, i)
+        parent = tables[fk.parent].select(*[col(c) for c in fk.parent_columns])
+        more = accepted.get((name, fk.name))
+        joined = _mark_found(joined, parent if more is None else parent.unionByName(more), fk, i)
     unresolved = [~any_null(fk.columns) & F.col(_mark(i)).isNull() for i, fk in enumerate(keys)]
     nulled = [_nullable(schema, name, fk) if policy(fk) is Orphans.NULL else () for fk in keys]
-    dropped = _any([o for o, c in zip(unresolved, nulled, strict=True) if not c])
+    mended = [policy(fk) is not Orphans.KEEP for fk in keys]
+    dropped = _any([o for o, c, m in zip(unresolved, nulled, mended, strict=True) if m and not c])
     sums = [F.count_if(o).alias(f"orphans{i}") for i, o in enumerate(unresolved)]
     counts = measure(joined, [F.count_if(~dropped).alias("kept"), *sums])
     orphans = {fk.name: int(counts[f"orphans{i}"]) for i, fk in enumerate(keys)}
-    if not any(orphans.values()):
+    if not any(orphans[fk.name] for fk, m in zip(keys, mended, strict=True) if m):
         return frame, int(counts["kept"]), orphans
     repaired = [
         F.when(~_any([o for o, c in zip(unresolved, nulled, strict=True) if column in c]), col(column)).alias(column)
@@ -118,9 +136,9 @@ def _report(schema: Schema, table: str, fk: ForeignKey, count: int, policy: Orph
     if policy is Orphans.ERROR:
         raise UserError(
             f"foreign key {fk.name}: {count} rows of table {table!r} have values of ({', '.join(fk.columns)}) that are "
-            f"not in {target}: correct the data, or set orphans: null or drop"
+            f"not in {target}: correct the data, or set orphans: null, drop or keep"
         )
     nulled = _nullable(schema, table, fk) if policy is Orphans.NULL else ()
-    done = f"{', '.join(nulled)} set to NULL" if nulled else "rows dropped"
+    done = "kept" if policy is Orphans.KEEP else f"{', '.join(nulled)} set to NULL" if nulled else "rows dropped"
     told = f"{count:,} rows of {table} have no row in {target}: {done}"
     _LOG.log(log_level, "  foreign key %s: %s", fk.name, told)

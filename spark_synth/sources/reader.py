@@ -16,8 +16,9 @@ from spark_synth.schema.check import check_schema, suggestion
 from spark_synth.schema.cycles import cut_cycles, cyclic_edges
 from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import Kind, Orphans, Schema
+from spark_synth.schema.orphans import check_kept_orphans
 from spark_synth.sources.files import RawTable, read_file_table
-from spark_synth.sources.integrity import repair_orphans
+from spark_synth.sources.integrity import Edge, orphan_keys, repair_orphans
 from spark_synth.sources.parsing import cast_to
 from spark_synth.sources.sample import sample_tables
 from spark_synth.sources.spark_util import any_null, col, exists, measure, run_parallel
@@ -33,7 +34,8 @@ _SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 @dataclass
 class Database:
-    """A database ready for work: every key unique, every foreign key resolved, every column typed."""
+    """A database ready for work: every key unique, every foreign key resolved or marked with the orphans that are kept,
+    every column typed."""
 
     tables: dict[str, DataFrame]
     schema: Schema
@@ -76,7 +78,12 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     database = Database(repaired.tables, schema, repaired.rows, repaired.orphans)
     _refuse_empty(database, "after rows without a parent were dropped")
     cut_cycles(schema, _null_shares(spark, database, cyclic_edges(schema)))
-    return database if source.sample == 1 else _sampled(spark, database, source.sample, seed)
+    kept = _kept_orphans(spark, database)
+    if source.sample < 1:
+        database = _sampled(spark, database, source.sample, seed, kept)
+        _kept_orphans(spark, database)
+    check_kept_orphans(database.schema)
+    return database
 
 
 def _absolute(path: str) -> str:
@@ -192,15 +199,27 @@ def _typed(raw: RawTable, schema: Schema, name: str) -> DataFrame:
     )
 
 
-def _sampled(spark: SparkSession, database: Database, share: float, seed: int) -> Database:
-    """The database cut to a share; links to rows that are gone become NULL, or their rows go where they cannot."""
+def _kept_orphans(spark: SparkSession, database: Database) -> dict[Edge, DataFrame]:
+    """The keys that are kept although no row of the parent has them; every foreign key is told how many rows do."""
+    edges = [(t, k) for t, v in database.schema.tables.items() for k in v.foreign_keys if k.orphans is Orphans.KEEP]
+    found = [orphan_keys(database.tables, t, fk) for t, fk in edges]
+    for (_, fk), count in zip(edges, run_parallel(spark, DataFrame.count, found), strict=True):
+        fk.kept_orphans = count
+    return {(t, fk.name): keys.distinct() for (t, fk), keys in zip(edges, found, strict=True) if fk.kept_orphans}
+
+
+def _sampled(spark: SparkSession, database: Database, share: float, seed: int, kept: dict[Edge, DataFrame]) -> Database:
+    """The database cut to a share; links to rows that are gone become NULL, or their rows go where they cannot.
+
+    kept: keys of orphans that are kept.
+    """
     schema = database.schema
     owners = choose_owners(schema, database.rows)
-    tables = sample_tables(database.tables, schema, owners, share, seed)
+    tables = sample_tables(database.tables, schema, owners, share, seed, kept)
     cut = [n for n, frame in tables.items() if frame is not database.tables[n]]
     counts = run_parallel(spark, lambda n: tables[n].count(), cut)
     rows = database.rows | dict(zip(cut, counts, strict=True))
-    mended = repair_orphans(spark, tables, schema, rows, lambda _: Orphans.NULL, logging.DEBUG)
+    mended = repair_orphans(spark, tables, schema, rows, lambda _: Orphans.NULL, logging.DEBUG, kept)
     sampled = Database(mended.tables, schema, mended.rows, database.orphans)
     _refuse_empty(sampled, f"in a sample of {share:g}: raise source.sample")
     return sampled

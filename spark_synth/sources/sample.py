@@ -20,11 +20,13 @@ def sample_tables(
     owners: Mapping[str, ForeignKey | None],
     share: float,
     seed: int,
+    orphans: Mapping[tuple[str, str], DataFrame] | None = None,
 ) -> dict[str, DataFrame]:
     """Each root that owns other tables cut to a share of its rows, each owned table to the rows of the kept parents.
 
     Whole stay: reference tables and what they own, and roots that own nothing. Rows without a parent are cut by a
-    hash of their own key. Foreign keys other than owners may be left unresolved.
+    hash of their own key. Foreign keys other than owners may be left unresolved. orphans: by table and foreign key, the
+    keys of orphans that are kept; those of owners are cut as parents are.
     """
     owning = {fk.parent for fk in owners.values() if fk}
     cut: dict[str, DataFrame | None] = {}  # None: the table stays whole
@@ -40,6 +42,10 @@ def sample_tables(
             cut[name] = tables[name].filter(chosen)
         else:
             parent = cut_table(owner.parent)
+            lost = (orphans or {}).get((name, owner.name))
+            if parent is not None and lost is not None:
+                parent = parent.select(*[col(c) for c in owner.parent_columns])
+                parent = parent.unionByName(lost.filter(_chosen(lost, owner.parent_columns, share, seed)))
             cut[name] = None if parent is None else _follow(tables[name], parent, owner, chosen)
         return cut[name]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from spark_synth.encoding.bloom import Bloom, build_blooms
+from spark_synth.encoding.bloom import AnyOf, Bloom, build_blooms
 from spark_synth.encoding.keys import UUID, KeyPlan, fit_key, make_keys
 
 
@@ -23,6 +23,21 @@ def keys(plan: KeyPlan, count: int, real: Bloom | None = None, salt: str = "s") 
 
 def test_integers_go_on_where_the_real_ones_end() -> None:
     assert keys(KeyPlan("id", "integer", start=2**31 - 2), 4) == [2**31 - 2, 2**31 - 1, 2**31, 2**31 + 1]
+
+
+def test_keys_of_orphans_follow_those_of_the_rows_and_pass_real_ones(spark: SparkSession) -> None:
+    real = spark.range(601, 631).selectExpr("id", "concat('K', id) as text")
+    words = build_blooms(real, {"id": 30, "text": 30})
+    taken = {str(v) for r in real.collect() for v in r}
+    for plan, column in (
+        (KeyPlan("id", "integer", start=501), "id"),
+        (KeyPlan("text", "pattern", charsets=["K"]), "text"),
+    ):
+        index = np.arange(130)
+        rows = make_keys(plan, index[:100], index[:100], 130, "s", None).tolist()
+        made = make_keys(plan, index[100:], index[100:], 130, "s", AnyOf([Bloom(words[column])])).tolist()
+        assert len(set(rows + made)) == 130
+        assert not {str(k) for k in made} & taken
 
 
 def test_positions_count_within_the_family() -> None:

@@ -86,6 +86,22 @@ def test_every_integrity_fault_is_a_problem(doubled: dict[str, Any]) -> None:
     assert doubled["tables"]["order"]["fk"]["order.customer"]["orphans"] == 2
 
 
+def test_orphans_are_no_problem_where_real_ones_are_kept(compare: Compare, draw: Draw) -> None:
+    real, made = draw(1), draw(2, first=1001)
+    for rows, share in ((real, 0.1), (made, 0.11)):
+        order = rows["order"]
+        order.loc[order.index < share * len(order), "customer"] = 99_999
+    found = compare(real, made)
+    link = found["tables"]["order"]["fk"]["order.customer"]
+    assert found["problems"] == [] and found["summary"]["max_orphans"] == 0 and link["orphans"] > 80
+    assert link["kept_orphans"] == pytest.approx([0.1, 0.11], abs=0.002)
+    order = made["order"]
+    order.loc[order.index < 0.3 * len(order), "customer"] = 99_999
+    assert compare(real, made)["problems"] == [
+        "order: 30.0% of the rows are orphans of order.customer where 10.0% are expected"
+    ]
+
+
 def test_ratio_scales_what_is_expected_of_generated_tables_only(doubled: dict[str, Any]) -> None:
     assert doubled["tables"]["customer"]["expected_rows"] == 600
     assert doubled["tables"]["country"]["expected_rows"] == 2

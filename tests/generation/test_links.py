@@ -9,7 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import CodePlan, DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.join_plan import CodePlan
+from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
 from spark_synth.generation.links import fill_links, link_rows
 from spark_synth.generation.run import Generation
 

@@ -84,6 +84,12 @@ def orphans(folder: Path) -> None:
     table("b", children(a=range(200)))(folder)
 
 
+def kept(folder: Path) -> None:
+    replace("parent: a}", "parent: a, orphans: keep}")(folder)
+    replace("columns: {id: key, v", "columns: {id: numeric, v")(folder)
+    table("b", children(a=range(200)))(folder)
+
+
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
@@ -100,6 +106,7 @@ def orphans(folder: Path) -> None:
         pytest.param(table("b", children(a=[f"k{i}" for i in range(200)])), ["b", "a"], id="foreign key type"),
         pytest.param(circle, ["a -> b -> a", "break_edges: [a.b]"], id="a cycle without NULLs"),
         pytest.param(orphans, ["b", "a"], id="orphans"),
+        pytest.param(kept, ["b.a", "140 orphans", "a.id", "kind key"], id="orphans whose keys cannot be made"),
     ],
 )
 def test_bad_data_is_refused(

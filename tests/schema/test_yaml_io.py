@@ -86,7 +86,10 @@ def test_schema_made_by_hand_survives(tmp_path: Path) -> None:
         ("tables: {t: {columns: [a]}}", "columns must be a mapping"),
         ("tables: {t: {columns: {a: key}, reference: maybe}}", "must be true or false"),
         ("tables: {t: {columns: {a: key}, foreign_keys: [{columns: [a]}]}}", "lacks 'parent'"),
-        ("tables: {t: {columns: {a: key}, foreign_keys: [{columns: [a], parent: t, orphans: keep}]}}", "null, error"),
+        (
+            "tables: {t: {columns: {a: key}, foreign_keys: [{columns: [a], parent: t, orphans: lose}]}}",
+            "null, error, drop, keep",
+        ),
         ("tables: {t: {columns: {a: key, a: key}}}", "'a' is given twice"),
         ("tables: {t: {columns: {a: key}}", "schema.yaml: line"),
         ("[]", "expected"),

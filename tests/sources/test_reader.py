@@ -142,6 +142,37 @@ def test_dropped_rows_orphan_others(open_files: Open) -> None:
     assert database.orphans == {"b.a": 1, "c.b": 1}
 
 
+def test_orphans_that_are_kept_stay_and_are_counted(open_files: Open) -> None:
+    schema = _family("keep").add_table("top", "id").add_foreign_key("parent.top", "top.id", orphans="drop")
+    files = {"top": "id\n1\n", "parent": "id,top\n1,1\n2,9\n", "child": "id,parent_id\n1,1\n2,9\n3,\n4,8\n5,2\n"}
+    database = open_files(schema, files)
+    assert _rows(database.tables["child"]) == [(1, 1), (2, 9), (3, None), (4, 8), (5, 2)]
+    assert database.orphans == {"child.parent_id": 3, "parent.top": 1} and database.rows["child"] == 5
+    assert database.schema.tables["child"].foreign_keys[0].kept_orphans == 3
+    files["child"] = "id,parent_id\n1,1\n2,\n"
+    assert open_files(schema, files).schema.tables["child"].foreign_keys[0].kept_orphans == 0
+
+
+@pytest.mark.parametrize("owner", [True, False])
+def test_a_sample_keeps_its_share_of_orphans_and_no_others(open_files: Open, owner: bool) -> None:
+    schema = Schema().add_table("parent", "id").add_table("child", "id").add_table("mate", "id")
+    schema.add_foreign_key("child.parent", "parent.id", owner=owner, orphans="keep")
+    schema.add_foreign_key("mate.parent", "parent.id", owner=True)  # so that the parent is cut
+    parents = "".join(f"{i}\n" for i in range(200))
+    children = "".join(f"{i},{i % 200 if i < 400 else 1000 + i // 2}\n" for i in range(600))
+    mates = "".join(f"{i},{i}\n" for i in range(200))
+    files = {"parent": f"id\n{parents}", "child": f"id,parent\n{children}", "mate": f"id,parent\n{mates}"}
+    database = open_files(schema, files, sample=0.5)
+    parent = {r[0] for r in database.tables["parent"].collect()}
+    rows = database.tables["child"].collect()
+    lost = [r["parent"] for r in rows if r["parent"] is not None and r["parent"] not in parent]
+    assert len(lost) == database.schema.tables["child"].foreign_keys[0].kept_orphans and min(lost) >= 1000
+    if owner:
+        assert 60 < len(lost) < 140 and {lost.count(k) for k in lost} == {2}, "families of orphans stay whole"
+    else:
+        assert len(lost) == 200 and sum(r["parent"] is None for r in rows) == 2 * (200 - len(parent))
+
+
 def test_self_reference(open_files: Open) -> None:
     schema = Schema().add_table("t", "id").add_foreign_key("t.boss", "t.id")
     database = open_files(schema, {"t": "id,boss\n1,\n2,1\n3,9\n"})
