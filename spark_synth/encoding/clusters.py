@@ -57,7 +57,7 @@ def find_clusters(frame: DataFrame, plan: TablePlan, axes: int, seed: int) -> tu
     space = _space(sample, plan, axes)
     points = space.points(sample)
     distinct = len(np.unique(points.round(9), axis=0)) if len(points) else 1
-    wanted = max(min(plan.rows, ALONE), min(MAX_CLUSTERS, plan.rows // CLUSTER_ROWS))
+    wanted = plan.rows if plan.rows <= ALONE else min(MAX_CLUSTERS, plan.rows // CLUSTER_ROWS)
     count = max(1, min(wanted, distinct))
     centres = _centres(points, count) if count > 1 else np.zeros((1, len(space.mean)))
 

@@ -20,7 +20,7 @@ from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 7  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 8  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
 

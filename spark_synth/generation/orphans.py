@@ -66,7 +66,7 @@ def orphan_count(run: Generation, edge: Edge) -> int:
 
 def reserved(run: Generation, table: str) -> int:
     """Keys like those of a table that orphans may need, besides those of its rows."""
-    return sum(_room(run, edge) for edge in _edges(run.plans, table))
+    return sum(_room(run, edge) for _, edge in _edges(run.plans, table))
 
 
 def _room(run: Generation, edge: Edge) -> int:
@@ -74,10 +74,10 @@ def _room(run: Generation, edge: Edge) -> int:
     return 2 * orphan_count(run, edge)
 
 
-def _edges(plans: Mapping[str, TablePlan], table: str) -> list[Edge]:
-    """The foreign keys whose orphans have keys like those of a table, each after the others."""
-    edges = [edge for plan in plans.values() for edge in (plan.owner, *plan.links) if edge and edge.orphans]
-    return [e for e in edges if table in {_source(plans, e.parent, c)[0] for c in e.parent_columns}]
+def _edges(plans: Mapping[str, TablePlan], table: str) -> list[tuple[str, Edge]]:
+    """Child and foreign key where orphans have keys like those of a table, each after the others."""
+    edges = [(child, e) for child, plan in plans.items() for e in (plan.owner, *plan.links) if e and e.orphans]
+    return [(child, e) for child, e in edges if table in {_source(plans, e.parent, c)[0] for c in e.parent_columns}]
 
 
 def _source(plans: Mapping[str, TablePlan], table: str, column: str) -> tuple[str, KeyPlan]:
@@ -117,6 +117,7 @@ def _column(run: Generation, table: str, edge: Edge, number: int) -> _Column:
     source, plan = _source(run.plans, edge.parent, edge.parent_columns[number])
     edges = _edges(run.plans, source)
     rows = max(run.ends(source).count(), run.plans[source].rows)
-    before = sum(_room(run, e) for e in edges[: next(i for i, e in enumerate(edges) if e is edge)])
+    place = [(child, e.name) for child, e in edges].index((table, edge.name))
+    before = sum(_room(run, e) for _, e in edges[:place])
     filters = ((f"{run.models}/{source}", plan.column), (f"{run.models}/{table}", edge.columns[number]))
     return _Column(plan, rows + before, rows + reserved(run, source), f"{run.seed}/{source}/{plan.column}", filters)

@@ -89,7 +89,7 @@ class Autoregressive(nn.Module):
 
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
         """For each group of sub-columns: logits (G, N, K) of every row given the real codes before it."""
-        index, weight = code_index(batch.codes, self.offsets), self.value()
+        index, weight = self.seen_index(batch.codes), self.value()
         fixed = self.spec.fixed
         family, position = batch.family(), batch.position()
         context = self.context_state(batch.context, len(batch.lengths))
@@ -112,6 +112,13 @@ class Autoregressive(nn.Module):
         )
         for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
             yield torch.baddbmm(bias, hidden[[j - fixed for j in columns]], output())
+
+    def seen_index(self, codes: Tensor) -> Tensor:
+        """Rows of `value` for codes (N, C); those that are not looked at count as absent."""
+        index = code_index(codes, self.offsets)
+        if self.spec.unseen:
+            index[:, self.spec.unseen] = self.offsets[-1]
+        return index
 
     def context_state(self, context: Tensor, families: int) -> Tensor:
         """(B, H): the base of every row of a family."""

@@ -83,7 +83,7 @@ class _Drawer:
         origin = running
         self.links: dict[int, Tensor] = {}
         if fixed:
-            index = torch.where(codes == ABSENT, model.offsets[-1], codes + model.offsets[:-1])[:, :fixed]
+            index = model.seen_index(codes)[:, :fixed]
             mixed = model.fixed_state(index, self.values, self.context[:active])
             running = running + mixed
             origin = running - F.embedding_bag(index, self.values, mode="sum")

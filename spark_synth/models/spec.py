@@ -21,10 +21,12 @@ class GeneratorSpec:
 
     cards: codes per sub-column, in autoregressive order.
     fixed: leading sub-columns that are known before a row is drawn (its degrees and links, and what they lead to).
+    unseen: fixed sub-columns that say nothing of how a row is drawn.
     given: sub-columns that are computed from earlier ones, not drawn (calendar features of the row's time).
     context_cards: codes per context sub-column; empty for a root table.
     summaries: sub-column -> context positions that summarise the same column over the family.
-    linked: sub-column -> fixed positions that summarise the same column over all rows with the same link.
+    linked: sub-column -> fixed positions that say the same of the rows that links lead to: their column of that name,
+        or what they summarise of this one over all rows with the same link.
     sets: of rows that a row is joined with.
     recurrent: whether rows depend on the rows before them in the family.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
@@ -34,6 +36,7 @@ class GeneratorSpec:
 
     cards: list[int]
     fixed: int = 0
+    unseen: list[int] = field(default_factory=list)
     given: list[int] = field(default_factory=list)
     context_cards: list[int] = field(default_factory=list)
     summaries: dict[int, list[int]] = field(default_factory=dict)

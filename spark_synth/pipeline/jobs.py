@@ -16,6 +16,8 @@ from spark_synth.pipeline.package import Package
 from spark_synth.training.fit import FitJob
 from spark_synth.training.schedule import head_width
 
+TIED_ROWS = 1000  # rows that a table needs for its values to be learnt from its code
+
 
 @dataclass(frozen=True)
 class Network:
@@ -77,6 +79,7 @@ def generator_spec(
     return GeneratorSpec(
         cards=plan.cards[:count],
         fixed=0 if structure else plan.fixed,
+        unseen=[] if structure else _unseen(plan, plans),
         given=[] if structure else plan.given,
         context_cards=plan.context_cards,
         summaries={} if structure else _summaries(plan, plans),
@@ -108,14 +111,22 @@ def _summaries(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, lis
 
 
 def _linked(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[int]]:
-    """Sub-column -> fixed sub-columns of what the targets of links carry of the same column."""
+    """Sub-column -> fixed sub-columns of what the targets of links say of a column of that name, or carry of it."""
     found: dict[int, list[int]] = {}
     for link in plan.matched:
-        for s in plans[link.parent].summaries:
-            at = plan.column_at(s.column) if (s.table, s.edge) == (plan.table, link.name) else None
-            if at is not None and s.at in link.carried:
-                found.setdefault(at, []).append(link.carried_at + link.carried.index(s.at))
+        target = plans[link.parent]
+        same = [(s.column, s.at) for s in target.summaries if (s.table, s.edge) == (plan.table, link.name)]
+        for column, there in [*((v.column, v.at) for v in target.values), *same]:
+            at = plan.column_at(column)
+            if at is not None and there in link.carried:
+                found.setdefault(at, []).append(link.carried_at + link.carried.index(there))
     return found
+
+
+def _unseen(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[int]:
+    """Codes of links into tables too small for the values of their rows to be tied to their code: what is carried says
+    more of the row that is there."""
+    return [k.at for k in plan.matched if k.carried and plans[k.parent].rows < TIED_ROWS]
 
 
 def _size(name: str, plan: TablePlan, one: TrainingSet) -> tuple[int, int]:

@@ -39,6 +39,7 @@ def packs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
         "2 as length",
         "0 as start",
         "2 as size",
+        "cast(array() as array<smallint>) as sets",
     )
     path = str(tmp_path_factory.mktemp("packs"))
     write_packs(df, FAMILIES * 2, path)
