@@ -15,7 +15,7 @@ from spark_synth.encoding.copies import Copies
 from spark_synth.encoding.hhmm import clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.near import near_plans, near_rule
-from spark_synth.encoding.plan import How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.plan import SAME, How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
 from spark_synth.encoding.rows import empty_time, unit_of
 from spark_synth.encoding.text import fit_texts, guess_provider
@@ -62,7 +62,8 @@ def plan_columns(
     """
     table = schema.table(name)
     types = {c: v.type or "string" for c, v in table.columns.items()}
-    copied = {c for pairs in copies.values() for c, _ in pairs}
+    taken = [c for pairs in copies.values() for c, _ in pairs]
+    copied = {c for c in taken if not c.startswith(SAME)}
     rules = [r for r in rules if r["column"] not in copied]
     near = {c: b for c, b in near.items() if not copied & {c, b}}
     stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"} | copied)
@@ -97,6 +98,7 @@ def plan_columns(
         v.column: table.columns[v.column].provider or guess_provider(v.column) for v in plan.values if v.how is How.FLAG
     }
     plan.texts = fit_texts(df, texts)
+    _plan_same(plan, [c for c in taken if c.startswith(SAME)])
     # Columns that are never NULL need no flag; the text itself is made without the network.
     plan.values = [v for v in plan.values if v.how is not How.FLAG or stats.nulls(v.column)]
     return plan
@@ -304,6 +306,21 @@ def _plan_links(df: DataFrame, plan: TablePlan, stats: _Statistics) -> None:
         keys = counts[name]
         codec = CategoricalCodec(link.nullable, [v for v, _ in keys], [float(n) for _, n in keys], other=not keys)
         plan.values.append(ValuePlan(name, How.REFERENCE, [codec], keys=link.columns))
+
+
+def _plan_same(plan: TablePlan, names: list[str]) -> None:
+    """Before each column that mostly equals one at the other end of a foreign key, whether it does; not where a rule
+    computes it from others."""
+    computed = {d["column"] for d in plan.derived}
+    plain = (How.NUMERIC, How.CATEGORY, How.DAY, How.MOMENT, How.FLAG)
+    known = {v.column: v for v in plan.values if v.how in plain and v.column not in computed}
+    wanted = [c for c in names if c.removeprefix(SAME) in known]
+    for name in wanted:
+        codec = CategoricalCodec(nullable=False, categories=["true", "false"], counts=[1.0, 1.0])
+        place = plan.values.index(known[name.removeprefix(SAME)])
+        plan.values.insert(place, ValuePlan(name, How.SAME, [codec]))
+    for edge in plan.edges:
+        edge.copies = tuple((c, p) for c, p in edge.copies if not c.startswith(SAME) or c in wanted)
 
 
 def _flag() -> CategoricalCodec:

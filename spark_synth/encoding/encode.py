@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.plan import SAME, How, OwnerPlan, TablePlan, ValuePlan
 from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, key_text, quoted, since_base, value_view, whole_days
 
 PACK_ROWS = 512
@@ -37,7 +37,7 @@ def encode_rows(frame: DataFrame, plan: TablePlan, segment_rows: int, held: Colu
         first = whole_days(plan.time, t) if base is None else since_base(plan.time, base, plan.time.base_fill)
         views += [t.alias("t"), first.cast("double").alias("first")]
         views.append(day_gap(plan.time).cast("double").alias("gap"))
-    hidden = ("__deg_", "__sum_", "__base", "__t", "__dt", "__code", "__level")
+    hidden = ("__deg_", "__sum_", "__base", "__t", "__dt", "__code", "__level", SAME)
     kept = [c for c in frame.columns if not c.startswith(hidden)]
     keys = _key_columns(plan)
     kept = [c for c in kept if c in keys or c.startswith("__")]
@@ -89,7 +89,7 @@ def encode_value(value: ValuePlan, column: pd.Series) -> list[np.ndarray]:
             value.codecs[0].encode(np.floor(seconds / SECONDS_PER_DAY)),
             value.codecs[1].encode(seconds % SECONDS_PER_DAY),
         ]
-    if value.how in (How.CATEGORY, How.FLAG, How.REFERENCE):
+    if value.how in (How.CATEGORY, How.FLAG, How.SAME, How.REFERENCE):
         return [value.codecs[0].encode(column.to_numpy(object))]
     return [value.codecs[0].encode(column.to_numpy(float))]
 

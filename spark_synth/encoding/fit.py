@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
-from spark_synth.encoding.copies import find_copies
+from spark_synth.encoding.copies import add_same, find_copies
 from spark_synth.encoding.depth import Write, depths
 from spark_synth.encoding.derive import find_rules, sort_rules
 from spark_synth.encoding.embed import node
@@ -154,7 +154,7 @@ def _write(spark: SparkSession, df: DataFrame, path: str) -> DataFrame:
 def _ordered(
     t: str, tables: Mapping[str, DataFrame], plans: dict[str, TablePlan], schema: Schema, seed: int
 ) -> DataFrame:
-    df = order_rows(tables[t], plans[t], schema.table(t).primary_key, seed)
+    df = add_same(order_rows(tables[t], plans[t], schema.table(t).primary_key, seed), tables, plans[t])
     owner = plans[t].owner
     names = _base_candidates(plans[t], plans, schema)
     if owner and names:

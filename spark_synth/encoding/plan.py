@@ -22,6 +22,7 @@ from spark_synth.encoding.time_plan import TimePlan
 
 PLAN_FORMAT = 8  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
+SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
 
 
@@ -36,6 +37,7 @@ class How(StrEnum):
     CLOCK = "clock"  # a time of day written HHMM: minutes after midnight, or after another such column of the row
     NEAR = "near"  # a number as the difference to another number of the row
     FLAG = "flag"  # only whether it is NULL (text)
+    SAME = "same"  # whether a column equals one of the row at the other end of a foreign key
     REFERENCE = "reference"  # a foreign key into a reference table: one code per kept key
 
 
@@ -88,7 +90,7 @@ class LinkPlan:
     clusters: of the target, one code each, sub-column `at`; before them one for NULL if nullable, after them one for
     orphans if these are kept.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
-    copies: (column, column of the target) that are always equal.
+    copies: (column, column of the target) that are always equal, or, as (SAME + column, ..), in rows that say so.
     levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
     `level_at`; 0: not told.
     """
@@ -123,7 +125,7 @@ class LinkPlan:
 @dataclass
 class OwnerPlan:
     """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family; families:
-    real owners with rows; copies: (column, column of the owner) that are always equal."""
+    real owners with rows; copies: (column, column of the owner), as those of links."""
 
     name: str
     columns: tuple[str, ...]
@@ -172,6 +174,11 @@ class TablePlan:
     def matched(self) -> list[LinkPlan]:
         """The links that are matched to rows of another generated table, or of this one."""
         return [] if self.reference else [k for k in self.links if not k.reference]
+
+    @property
+    def edges(self) -> list[OwnerPlan | LinkPlan]:
+        """All foreign keys: that of the owner and the links."""
+        return [*([self.owner] if self.owner else []), *self.links]
 
     @property
     def sources(self) -> set[str]:

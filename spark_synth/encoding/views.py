@@ -50,7 +50,7 @@ def value_view(value: ValuePlan, types: dict[str, str]) -> Column:
     if value.how is How.FLAG:
         return F.when(quoted(value.column).isNotNull(), "1.0")
     column = quoted(value.column)
-    if value.how is How.CATEGORY:
+    if value.how in (How.CATEGORY, How.SAME):
         return column.cast("string")
     if value.how is How.CLOCK:
         return minutes_after(column, quoted(value.base)) if value.base else minutes(column)

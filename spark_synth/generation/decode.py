@@ -7,7 +7,7 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import How, TablePlan, ValuePlan
+from spark_synth.encoding.plan import SAME, How, TablePlan, ValuePlan
 from spark_synth.encoding.views import SECONDS_PER_DAY, is_date
 from spark_synth.schema.check import INTEGERS
 
@@ -42,7 +42,7 @@ def decode_values(
 
 def decoded_fields(plan: TablePlan) -> dict[str, str]:
     """Spark types of what `decode_values` returns."""
-    text = (How.CATEGORY, How.FLAG, How.REFERENCE)
+    text = (How.CATEGORY, How.FLAG, How.SAME, How.REFERENCE)
     fields = {"t": "bigint"} if plan.time else {}
     return fields | {f"x{i}": "string" if v.how in text else "double" for i, v in enumerate(plan.values)}
 
@@ -57,8 +57,20 @@ def typed_columns(plan: TablePlan) -> dict[str, Column]:
         if value.how is How.REFERENCE:
             parts = F.split(drawn, "\x1f")
             out |= {c: parts.getItem(k).cast(plan.columns[c]) for k, c in enumerate(value.keys)}
-        elif value.how is not How.FLAG and not _is_late(value):
+        elif value.how not in (How.FLAG, How.SAME) and not _is_late(value):
             out[value.column] = _typed(drawn, value.how, plan.columns[value.column])
+    return out
+
+
+def same_columns(plan: TablePlan, made: dict[str, Column]) -> dict[str, Column]:
+    """The columns of which a row may say that they equal one at the other end of a foreign key; made: all columns by
+    name, and what is taken from there as SAME + name."""
+    out: dict[str, Column] = {}
+    for i, value in enumerate(plan.values):
+        if value.how is How.SAME:
+            name = value.column.removeprefix(SAME)
+            theirs = made[value.column].cast(plan.columns[name])
+            out[name] = F.when(F.col(f"x{i}") == "true", theirs).otherwise(made[name].cast(plan.columns[name]))
     return out
 
 

@@ -76,7 +76,7 @@ def _room(run: Generation, edge: Edge) -> int:
 
 def _edges(plans: Mapping[str, TablePlan], table: str) -> list[tuple[str, Edge]]:
     """Child and foreign key where orphans have keys like those of a table, each after the others."""
-    edges = [(child, e) for child, plan in plans.items() for e in (plan.owner, *plan.links) if e and e.orphans]
+    edges = [(child, e) for child, plan in plans.items() for e in plan.edges if e.orphans]
     return [(child, e) for child, e in edges if table in {_source(plans, e.parent, c)[0] for c in e.parent_columns}]
 
 

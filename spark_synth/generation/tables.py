@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.block import BlockJob, block_maker, output_fields
-from spark_synth.generation.decode import computed, late_columns, typed_columns
+from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.run import Generation
@@ -40,6 +40,7 @@ def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], 
     made |= {c: F.col(f"l{i}") for i, c in enumerate(plan.early)}
     made |= {k.column: F.col(f"k{i}") for i, k in enumerate(plan.keys)}
     made |= {t.column: F.col(f"w{i}") for i, t in enumerate(plan.texts)}
+    made |= same_columns(plan, made)
     late = dict(computed(plan))
     hidden = [F.col(c) for c in drawn.columns if c.startswith("__")]
     hidden += late_columns(plan)

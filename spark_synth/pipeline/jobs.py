@@ -16,7 +16,7 @@ from spark_synth.pipeline.package import Package
 from spark_synth.training.fit import FitJob
 from spark_synth.training.schedule import head_width
 
-TIED_ROWS = 1000  # rows that a table needs for its values to be learnt from its code
+TIED_ROWS = 300  # rows that a table needs for its values to be learnt from its code
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ def _linked(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[i
 
 def _unseen(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[int]:
     """Codes of links into tables too small for the values of their rows to be tied to their code: what is carried says
-    more of the row that is there."""
-    return [k.at for k in plan.matched if k.carried and plans[k.parent].rows < TIED_ROWS]
+    more of the row that is there. Where orphans are kept, only the code tells them from rows without a target."""
+    return [k.at for k in plan.matched if k.carried and not k.orphans and plans[k.parent].rows < TIED_ROWS]
 
 
 def _size(name: str, plan: TablePlan, one: TrainingSet) -> tuple[int, int]:

@@ -25,6 +25,7 @@ CELL_BYTES = 80  # a drawn sub-column of a row: its code, its value, and copies 
 CODES = 16  # codes of a sub-column, on average
 BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
+TABLE_SECONDS = 10  # fitting, writing and comparing a table, however small it is, on a modest machine of two cores
 FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
 _EDGES = {
     "neural": "edges by a network",
@@ -158,7 +159,8 @@ def tell_costs(found: list[TableOutlook], config: RunConfig, slots: int, progres
     total, sub = sum(x.rows for x in found), sum(x.sub_columns for x in found)
     progress.note(
         f"{len(found)} tables, {total:,} rows, about {sub:,} sub-columns; on {slots} cores about "
-        f"{duration(training)} of training at most and {duration(drawing)} of drawing rows, besides reading and writing"
+        f"{duration(training)} of training at most and {duration(drawing)} of drawing rows; reading, "
+        f"fitting, writing and comparing take {duration(TABLE_SECONDS * len(found))} besides, more for large tables"
     )
 
 

@@ -22,7 +22,8 @@ Tables = dict[str, pd.DataFrame]
 
 
 def real() -> Tables:
-    """Users of three groups, who mostly take items of the kind of their group, and score them by quality."""
+    """Users of three groups, who mostly take items of the kind of their group, and score them by quality, which
+    most rows repeat."""
     rng = np.random.default_rng(5)
     group, kind = rng.integers(0, KINDS, USERS), rng.integers(0, KINDS, ITEMS)
     quality, weight = rng.normal(0, 1, ITEMS).round(2), rng.gamma(1.5, 1, ITEMS)
@@ -30,11 +31,13 @@ def real() -> Tables:
     for user in range(USERS):
         p = weight * np.where(kind == group[user], 8.0, 1.0)
         taken = rng.choice(ITEMS, int(rng.integers(2, 14)), replace=False, p=p / p.sum())
-        rows += [(user, item, round(50 + 10 * quality[item] + rng.normal(0, 4))) for item in taken]
+        listed = quality[taken] * np.where(rng.random(len(taken)) < 0.7, 1.0, 0.8)
+        scores = np.round(50 + 10 * quality[taken] + rng.normal(0, 4, len(taken)))
+        rows += [(user, *row) for row in zip(taken, scores, listed.round(3), strict=True)]
     return {
         "users": pd.DataFrame({"id": np.arange(USERS), "band": [f"g{g}" for g in group]}),
         "items": pd.DataFrame({"id": np.arange(ITEMS), "kind": [f"k{k}" for k in kind], "quality": quality}),
-        "takes": pd.DataFrame(rows, columns=["user", "item", "score"]),
+        "takes": pd.DataFrame(rows, columns=["user", "item", "score", "listed"]),
     }
 
 
@@ -57,7 +60,7 @@ def both(
     tables = real()
     schema = Schema().add_table("users", "id", {"band": "categorical"})
     schema.add_table("items", "id", {"kind": "categorical", "quality": "numeric"})
-    schema.add_table("takes", ["user", "item"], {"score": "numeric"})
+    schema.add_table("takes", ["user", "item"], {"score": "numeric", "listed": "numeric"})
     schema.add_foreign_key("takes.user", "users.id").add_foreign_key("takes.item", "items.id")
     for name, rows in tables.items():
         rows.to_parquet(folder / f"{name}.parquet", index=False)
@@ -66,7 +69,7 @@ def both(
         "source.path": folder,
         "schema": folder / "schema.yaml",
         "output": folder / "out",
-        "train.max_epochs": 40,
+        "train.max_epochs": 60,
         **request.param,
     }
     config = load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier="made")
@@ -83,6 +86,19 @@ def test_links_lead_where_they_should(both: tuple[Tables, Tables]) -> None:
 def test_rows_say_of_their_target_what_they_should(both: tuple[Tables, Tables]) -> None:
     (_, tied), (_, made) = map(figures, both)
     assert tied > 0.85 and made > 0.7 * tied
+
+
+def test_what_mostly_repeats_the_target_does_so_as_often(both: tuple[Tables, Tables]) -> None:
+    shares, tied = zip(*map(_repeated, both), strict=True)
+    assert shares[0] > 0.6 and shares[1] == pytest.approx(shares[0], abs=0.05)
+    assert tied[0] > 0.95 and tied[1] > 0.9
+
+
+def _repeated(tables: Tables) -> tuple[float, float]:
+    """(share of rows that say of their item what it says, correlation of the two)."""
+    joined = tables["takes"].merge(tables["items"], left_on="item", right_on="id")
+    listed, quality = joined["listed"].astype(float), joined["quality"].astype(float)
+    return float(np.isclose(listed, quality, atol=1e-3).mean()), float(np.corrcoef(listed, quality)[0, 1])
 
 
 def test_pairs_occur_once_and_degrees_are_kept(both: tuple[Tables, Tables]) -> None:
