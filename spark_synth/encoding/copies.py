@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import SAME, TablePlan
+from spark_synth.encoding.plan import SAME, LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.rows import attach
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 
@@ -34,7 +35,8 @@ def find_copies(
     """
     agreed: dict[tuple[str, str, str], _Agreement] = {}
     for edge in edges:
-        pairs = _candidates(table, schema, edge)
+        always = {c for (_, c, _), a in agreed.items() if a.always}
+        pairs = [p for p in _candidates(table, schema, edge) if p[0] not in always]
         if pairs:
             close = _agreement(_joined(tables, table, edge, pairs).limit(SAMPLE), pairs)
             pairs = [p for p in pairs if p in close and (close[p].always or close[p].mostly)]
@@ -57,10 +59,7 @@ def add_same(rows: DataFrame, tables: Mapping[str, DataFrame], plan: TablePlan) 
     for edge in plan.edges:
         pairs = [(c.removeprefix(SAME), p) for c, p in edge.copies if c.startswith(SAME)]
         if pairs:
-            keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(edge.parent_columns)]
-            theirs = [quoted(p).alias(f"__v{i}") for i, (_, p) in enumerate(pairs)]
-            match = [quoted(c) == F.col(f"__k{i}") for i, c in enumerate(edge.columns)]
-            joined = rows.join(tables[edge.parent].select(*keys, *theirs), match, "left")
+            joined = _with_target(rows, tables[edge.parent], edge, [p for _, p in pairs])
             flags = [quoted(c).eqNullSafe(F.col(f"__v{i}")).alias(SAME + c) for i, (c, _) in enumerate(pairs)]
             rows = joined.select(*[quoted(c) for c in rows.columns], *flags)
     return rows
@@ -78,12 +77,20 @@ def _candidates(table: str, schema: Schema, edge: ForeignKey) -> list[tuple[str,
 def _joined(tables: Mapping[str, DataFrame], table: str, edge: ForeignKey, pairs: list[tuple[str, str]]) -> DataFrame:
     """c<i> and p<i> of every pair, for every row of the table."""
     columns = list(dict.fromkeys(p for _, p in pairs))
-    keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(edge.parent_columns)]
-    above = tables[edge.parent].select(*keys, *[quoted(c).alias(f"__v{i}") for i, c in enumerate(columns)])
-    match = [quoted(c) == F.col(f"__k{i}") for i, c in enumerate(edge.columns)]
-    joined = tables[table].join(above, match, "left")
+    joined = _with_target(tables[table], tables[edge.parent], edge, columns)
     own = [quoted(c).alias(f"c{i}") for i, (c, _) in enumerate(pairs)]
     return joined.select(*own, *[F.col(f"__v{columns.index(p)}").alias(f"p{i}") for i, (_, p) in enumerate(pairs)])
+
+
+def _with_target(
+    rows: DataFrame, target: DataFrame, edge: ForeignKey | OwnerPlan | LinkPlan, columns: list[str]
+) -> DataFrame:
+    """`rows` with __v<i>, the columns of the row at the other end."""
+    keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(edge.parent_columns)]
+    theirs = [quoted(c).alias(f"__v{i}") for i, c in enumerate(columns)]
+    return attach(
+        rows, edge.columns, target.select(*keys, *theirs), {f"__v{i}": f"__v{i}" for i in range(len(columns))}
+    )
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ def test_orphans_are_no_problem_where_real_ones_are_kept(compare: Compare, draw:
     order = made["order"]
     order.loc[order.index < 0.3 * len(order), "customer"] = 99_999
     shares = [(t["order"]["customer"] == 99_999).mean() for t in (made, real)]
+    assert shares == pytest.approx([0.3, 0.1], abs=0.002)
     assert compare(real, made)["problems"] == [
         f"order: {shares[0]:.1%} of the rows are orphans of order.customer where {shares[1]:.1%} are expected"
     ]

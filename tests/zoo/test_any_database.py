@@ -60,7 +60,7 @@ def _add_key(
         how == "extension"
         and not schema.tables[child].foreign_keys
         and len(rows) <= len(ids)
-        and not _used(schema, child)
+        and not schema.children(child)
     ):
         tables[child] = rows.assign(id=d.rng.permutation(ids)[: len(rows)])
         schema.add_foreign_key(f"{child}.id", f"{parent}.id")
@@ -76,10 +76,6 @@ def _add_key(
         null = {"nullable": 0.2, "cycle": 0.5}.get(how, 0.0)
         tables[child] = rows.assign(**{key: d.pick(ids, len(rows), null)})
         schema.add_foreign_key(f"{child}.{key}", f"{parent}.id")
-
-
-def _used(schema: Schema, table: str) -> bool:
-    return bool(schema.children(table))
 
 
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
