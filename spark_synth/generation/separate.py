@@ -32,8 +32,9 @@ def separate(
 ) -> DataFrame:
     """`rows` (with __idx from 0) in which no values of the columns `unique` occur twice.
 
-    Only the columns `link`, all of them in `unique`, change, and only by exchange between rows. Rows with a NULL in
-    `unique` are left alone. drop: whether rows that still repeat others after all rounds go; they stay otherwise.
+    Only the columns `link`, all of them in `unique`, change, and only by exchange between rows; without any, none
+    does. Rows with a NULL in `unique` are left alone. drop: whether rows that still repeat others after all rounds go;
+    they stay otherwise.
     work: a folder for the state between rounds, so that no plan grows with them. cell: columns with the first __idx and
     the number of those rows that a row had better exchange with.
     """
@@ -44,7 +45,7 @@ def separate(
     pairs = rows.select("__idx", *named, *near).dropna()
     size = (rows.agg(F.max("__idx")).head() or [0])[0] or 0
     left, stale, changed = size + 1, 0, False
-    for attempt in range(ROUNDS):
+    for attempt in range(ROUNDS if link else 0):
         repeated = _repeated(pairs, own + target)
         before, left = left, repeated.count()
         stale = stale + 1 if left == before else 0
@@ -60,7 +61,8 @@ def separate(
         pairs = rows.sparkSession.read.parquet(path)
     if changed:
         rows = _with_links(rows, pairs, link, target)
-    return rows.join(_repeated(pairs, own + target).select("__idx"), "__idx", "left_anti") if drop and changed else rows
+    gone = drop and (changed or not link)
+    return rows.join(_repeated(pairs, own + target).select("__idx"), "__idx", "left_anti") if gone else rows
 
 
 def _repeated(pairs: DataFrame, key: list[str]) -> DataFrame:

@@ -16,6 +16,7 @@ from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
+from spark_synth.generation.quotas import reference_room, settled
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import known_rows
 
@@ -25,10 +26,11 @@ def generate_table(run: Generation, table: str) -> int:
     plan = run.plans[table]
     parent = any(table in p.sources for p in run.plans.values())
     families = families_of(run, plan)
-    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent)
+    room = reference_room(plan)
+    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
     cut = known_rows(run, plan, families) if plan.structure else families.cut
     drawn = run.per_block(cut, families.blocks, block_maker(job), output_fields(plan, parent))
-    typed = assemble(drawn, plan, key_types(run, {table: families.count}))
+    typed = assemble(settled(run, plan, drawn), plan, key_types(run, {table: families.count}))
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
     return families.count
 

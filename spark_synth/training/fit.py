@@ -22,8 +22,8 @@ from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, sa
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
 WARMUP = 0.05  # share of the steps in which the learning rate rises
-PATIENT_STEPS = 150  # steps without progress that are waited for, at least
-WEIGHT_DECAY = 0.01
+PATIENT_STEPS = 300  # steps without progress that are waited for, at least
+DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
 DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
 STALE = "no better on held-out families"
 
@@ -107,8 +107,8 @@ class _Fit:
     def __init__(self, job: FitJob, spec: GeneratorSpec, model: Autoregressive, scratch: Path) -> None:
         self.job, self.model, self.scratch = job, model, scratch
         self.columns, self.shape = len(spec.cards), _shape(job, spec)
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=job.learning_rate, weight_decay=WEIGHT_DECAY)
         self.steps = math.ceil(job.train_rows / job.batch_rows)
+        self.optimizer = _optimizer(model, job.learning_rate, self.steps)
         self.holdout = read_packs(f"{job.packs}/split=holdout", self.shape, HOLDOUT_ROWS)
         self.holdout = _rebatch(self.holdout, job.batch_rows)
         self.best = {k: v.clone() for k, v in model.state_dict().items()}
@@ -206,6 +206,22 @@ class _Fit:
         if found:
             self.best, state = found
             self.result = FitResult(**{k: v for k, v in state.items() if k not in ("epoch", "file")})
+
+
+def _optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Optimizer:
+    """AdamW whose weight decay is a number of epochs: it means the same for small tables and large ones (Wang and
+    Aitchison, 2024, "How to set AdamW's weight decay as you scale model and dataset size").
+
+    The biases of the output do not decay: without anything else the network is the frequencies.
+    """
+    outputs = list(model.outer_bias)
+    known = {id(p) for p in outputs}
+    rest = [p for p in model.parameters() if id(p) not in known]
+    groups: list[dict[str, Any]] = [
+        {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
+        {"params": outputs, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)
 
 
 def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:

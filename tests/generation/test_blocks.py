@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from spark_synth.encoding.join_plan import BlockPlan
-from spark_synth.generation.block import Room
 from spark_synth.generation.blocks import draw_blocks
+from spark_synth.generation.masks import Room
 from spark_synth.models.batch import ABSENT
 
 PLAN = BlockPlan(by=1, counts=[[8, 2, 0], [0, 5, 5], [0, 0, 0]])

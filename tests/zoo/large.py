@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spark_synth.schema import Schema, save_schema
-from tests.zoo.shapes import SHAPES, VALUES, Rng, Shape, Tables
+from spark_synth.schema import Schema
+from tests.zoo.draws import VALUES, Rng, Shape, Tables
+from tests.zoo.runs import write
+from tests.zoo.shapes import SHAPES
 
 TABLES = 300
 DEPTH, WIDTH = 12, 120  # levels of the chain, columns of the wide table
@@ -73,14 +75,6 @@ def _link(schema: Schema, made: Tables, d: Rng) -> None:
         parent = roots[d.rng.integers(0, i)]
         made[table] = made[table].assign(elsewhere=d.pick(made[parent]["id"], len(made[table]), null=0.2))
         schema.add_foreign_key(f"{table}.elsewhere", f"{parent}.id")
-
-
-def write(folder: Path, schema: Schema, tables: Tables) -> None:
-    """Parquet files and schema.yaml."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in tables.items():
-        rows.to_parquet(folder / f"{name}.parquet", index=False)
-    save_schema(schema, folder / "schema.yaml")
 
 
 if __name__ == "__main__":

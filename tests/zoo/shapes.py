@@ -4,60 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from spark_synth.schema.model import Column, Kind, Orphans, Schema
-
-Tables = dict[str, pd.DataFrame]
-Shape = tuple[Schema, Tables]
-MANY = 600  # rows of a parent table
-
-
-@dataclass(frozen=True)
-class Rng:
-    """Draws of one shape; the same each time."""
-
-    rng: np.random.Generator
-
-    def values(self, n: int) -> pd.DataFrame:
-        """Two numbers that go together, and a category."""
-        a = self.rng.normal(50, 10, n).round(1)
-        return pd.DataFrame(
-            {"a": a, "b": (2 * a + self.rng.normal(0, 5, n)).round(1), "kind": self.rng.choice(list("xyz"), n)}
-        )
-
-    def parent(self, n: int, first: int = 1, key: str = "id") -> pd.DataFrame:
-        """Integer keys and values."""
-        return pd.concat([pd.DataFrame({key: np.arange(first, first + n)}), self.values(n)], axis=1)
-
-    def owners(self, keys: pd.Series, mean: float) -> np.ndarray:
-        """Each key a geometric number of times, some not at all."""
-        return np.repeat(keys.to_numpy(), self.rng.geometric(1 / (mean + 1), len(keys)) - 1)
-
-    def child(self, parent: pd.DataFrame, fk: str, mean: float, key: str = "id", of: str = "id") -> pd.DataFrame:
-        """A child table with an integer key of its own."""
-        owners = self.owners(parent[of], mean)
-        made = self.parent(len(owners), 1000, key)
-        made.insert(1, fk, owners)
-        return made
-
-    def pick(self, keys: pd.Series, n: int, null: float = 0.0) -> pd.Series:
-        """Keys chosen unevenly, some NULL."""
-        weights = self.rng.gamma(1.0, 1.0, len(keys))
-        found = pd.Series(self.rng.choice(keys.to_numpy(), n, p=weights / weights.sum()))
-        return found if not null else found.where(self.rng.random(n) >= null).astype("Int64")
-
-
-VALUES = {"a": "numeric", "b": "numeric", "kind": "categorical"}
-
-
-def _tables(schema: Schema, **keys: str | list[str]) -> Schema:
-    for name, key in keys.items():
-        schema.add_table(name, key, VALUES)
-    return schema
+from tests.zoo.draws import MANY, VALUES, Rng, Shape, keyed
 
 
 def single(d: Rng) -> Shape:
@@ -69,7 +21,7 @@ def text_keys(d: Rng) -> Shape:
     p["id"] = [f"AB-{i:05d}" for i in p["id"]]
     c = d.child(p, "pid", 3)
     c["id"] = [str(uuid.UUID(int=int(i) * 7919 + 2**100, version=4)) for i in c["id"]]
-    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
+    return keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
 
 
 def chain(d: Rng) -> Shape:
@@ -77,26 +29,26 @@ def chain(d: Rng) -> Shape:
     c = d.child(p, "pid", 2)
     g = d.child(c, "cid", 2)
     h = d.child(g, "gid", 1)
-    schema = _tables(Schema(), p="id", c="id", g="id", h="id").add_foreign_key("c.pid", "p.id")
+    schema = keyed(Schema(), p="id", c="id", g="id", h="id").add_foreign_key("c.pid", "p.id")
     return schema.add_foreign_key("g.cid", "c.id").add_foreign_key("h.gid", "g.id"), {"p": p, "c": c, "g": g, "h": h}
 
 
 def two_children(d: Rng) -> Shape:
     p = d.parent(MANY)
-    schema = _tables(Schema(), p="id", c="id", e="id").add_foreign_key("c.pid", "p.id").add_foreign_key("e.pid", "p.id")
+    schema = keyed(Schema(), p="id", c="id", e="id").add_foreign_key("c.pid", "p.id").add_foreign_key("e.pid", "p.id")
     return schema, {"p": p, "c": d.child(p, "pid", 2), "e": d.child(p, "pid", 0.3)}
 
 
 def extension(d: Rng) -> Shape:
     p = d.parent(MANY)
-    return _tables(Schema(), p="id", x="id").add_foreign_key("x.id", "p.id"), {"p": p, "x": d.parent(MANY)}
+    return keyed(Schema(), p="id", x="id").add_foreign_key("x.id", "p.id"), {"p": p, "x": d.parent(MANY)}
 
 
 def part_extension(d: Rng) -> Shape:
     p = d.parent(MANY)
     x = d.parent(MANY)[d.rng.random(MANY) < 0.4].reset_index(drop=True)
     c = d.child(x, "xid", 2)
-    schema = _tables(Schema(), p="id", x="id", c="id").add_foreign_key("x.id", "p.id")
+    schema = keyed(Schema(), p="id", x="id", c="id").add_foreign_key("x.id", "p.id")
     return schema.add_foreign_key("c.xid", "x.id"), {"p": p, "x": x, "c": c}
 
 
@@ -104,7 +56,7 @@ def two_keys_to_one_parent(d: Rng) -> Shape:
     p = d.parent(MANY)
     t = d.child(p, "source", 3)
     t["target"] = d.pick(p["id"], len(t))
-    schema = _tables(Schema(), p="id", t="id").add_foreign_key("t.source", "p.id").add_foreign_key("t.target", "p.id")
+    schema = keyed(Schema(), p="id", t="id").add_foreign_key("t.source", "p.id").add_foreign_key("t.target", "p.id")
     return schema, {"p": p, "t": t}
 
 
@@ -118,7 +70,7 @@ def null_owner(d: Rng) -> Shape:
     p = d.parent(MANY)
     c = d.child(p, "pid", 3)
     c["pid"] = c["pid"].where(d.rng.random(len(c)) > 0.2).astype("Int64")
-    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
+    return keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id"), {"p": p, "c": c}
 
 
 def null_link(d: Rng) -> Shape:
@@ -132,7 +84,7 @@ def self_reference(d: Rng) -> Shape:
     p = d.parent(MANY)
     boss = np.array([d.rng.integers(0, max(1, i)) for i in range(MANY)])
     p["boss"] = pd.Series(p["id"].to_numpy()[boss]).where(np.arange(MANY) > 5).astype("Int64")
-    return _tables(Schema(), p="id").add_foreign_key("p.boss", "p.id"), {"p": p}
+    return keyed(Schema(), p="id").add_foreign_key("p.boss", "p.id"), {"p": p}
 
 
 def self_reference_with_owner(d: Rng) -> Shape:
@@ -140,7 +92,7 @@ def self_reference_with_owner(d: Rng) -> Shape:
     c = d.child(p, "pid", 3)
     before = np.array([d.rng.integers(0, max(1, i)) for i in range(len(c))])
     c["reply"] = pd.Series(c["id"].to_numpy()[before]).where(d.rng.random(len(c)) < 0.6).astype("Int64")
-    schema = _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
+    schema = keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
     return schema.add_foreign_key("c.reply", "c.id"), {"p": p, "c": c}
 
 
@@ -151,7 +103,7 @@ def composite_parent(d: Rng) -> Shape:
     at = np.repeat(np.arange(MANY), d.rng.geometric(0.3, MANY) - 1)
     c = d.parent(len(at))
     c["region"], c["number"] = p["region"].to_numpy()[at], p["number"].to_numpy()[at]
-    schema = _tables(Schema(), p=["region", "number"], c="id")
+    schema = keyed(Schema(), p=["region", "number"], c="id")
     return schema.add_foreign_key("c.(region,number)", "p.(region,number)"), {"p": p, "c": c}
 
 
@@ -160,7 +112,7 @@ def order_lines(d: Rng) -> Shape:
     c = d.child(p, "pid", 3).drop(columns="id")
     c.insert(1, "line", c.groupby("pid").cumcount() + 1)
     c["sku"] = d.pick(s["id"], len(c))
-    schema = _tables(Schema(), p="id", s="id", c=["pid", "line"]).add_foreign_key("c.pid", "p.id")
+    schema = keyed(Schema(), p="id", s="id", c=["pid", "line"]).add_foreign_key("c.pid", "p.id")
     return schema.add_foreign_key("c.sku", "s.id"), {"p": p, "s": s, "c": c}
 
 
@@ -170,7 +122,7 @@ def under_order_lines(d: Rng) -> Shape:
     at = np.repeat(np.arange(len(c)), d.rng.geometric(0.5, len(c)) - 1)
     e = d.parent(len(at))
     e["pid"], e["line"] = c["pid"].to_numpy()[at], c["line"].to_numpy()[at]
-    _tables(schema, e="id").add_foreign_key("e.(pid,line)", "c.(pid,line)")
+    keyed(schema, e="id").add_foreign_key("e.(pid,line)", "c.(pid,line)")
     return schema, {**tables, "e": e}
 
 
@@ -187,9 +139,7 @@ def _pairs(d: Rng, left: pd.Series, right: pd.Series, n: int) -> pd.DataFrame:
 
 def many_to_many(d: Rng) -> Shape:
     p, q = d.parent(300), d.parent(200)
-    schema = (
-        _tables(Schema(), p="id", q="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "q.id")
-    )
+    schema = keyed(Schema(), p="id", q="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "q.id")
     return schema, {"p": p, "q": q, "j": _pairs(d, p["id"], q["id"], 1500)}
 
 
@@ -207,7 +157,7 @@ def many_to_many_with_key(d: Rng) -> Shape:
 def many_to_many_itself(d: Rng) -> Shape:
     p = d.parent(400)
     j = _pairs(d, p["id"], p["id"], 1500)
-    schema = _tables(Schema(), p="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "p.id")
+    schema = keyed(Schema(), p="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "p.id")
     return schema, {"p": p, "j": j}
 
 
@@ -222,7 +172,7 @@ def three_ways(d: Rng) -> Shape:
     p, q, s = d.parent(300), d.parent(200), d.parent(100)
     j = _pairs(d, p["id"], q["id"], 1500)
     j["s"] = d.pick(s["id"], len(j))
-    schema = _tables(Schema(), p="id", q="id", s="id", j=["l", "r", "s"])
+    schema = keyed(Schema(), p="id", q="id", s="id", j=["l", "r", "s"])
     for column, parent in (("l", "p"), ("r", "q"), ("s", "s")):
         schema.add_foreign_key(f"j.{column}", f"{parent}.id")
     return schema, {"p": p, "q": q, "s": s, "j": j}
@@ -232,7 +182,7 @@ def unique_column(d: Rng) -> Shape:
     p = d.parent(MANY)
     p["code"] = [f"C{i * 37 % 9973:04d}" for i in p["id"]]
     c = d.child(p, "code", 3, of="code")
-    schema = _tables(Schema(), p="id", c="id")
+    schema = keyed(Schema(), p="id", c="id")
     schema.tables["p"].columns["code"] = Column(kind=Kind.KEY)
     return schema.add_foreign_key("c.code", "p.code"), {"p": p, "c": c}
 
@@ -240,14 +190,14 @@ def unique_column(d: Rng) -> Shape:
 def cycle_of_two(d: Rng) -> Shape:
     p, q = d.parent(MANY), d.parent(200)
     p["q"], q["p"] = d.pick(q["id"], MANY), d.pick(p["id"], 200, null=0.3)
-    schema = _tables(Schema(), p="id", q="id").add_foreign_key("p.q", "q.id").add_foreign_key("q.p", "p.id")
+    schema = keyed(Schema(), p="id", q="id").add_foreign_key("p.q", "q.id").add_foreign_key("q.p", "p.id")
     return schema, {"p": p, "q": q}
 
 
 def cycle_of_three(d: Rng) -> Shape:
     p, q, s = d.parent(300), d.parent(200), d.parent(400)
     p["q"], q["s"], s["p"] = d.pick(q["id"], 300), d.pick(s["id"], 200), d.pick(p["id"], 400, null=0.5)
-    schema = _tables(Schema(), p="id", q="id", s="id", c="id").add_foreign_key("p.q", "q.id")
+    schema = keyed(Schema(), p="id", q="id", s="id", c="id").add_foreign_key("p.q", "q.id")
     schema.add_foreign_key("q.s", "s.id").add_foreign_key("s.p", "p.id").add_foreign_key("c.pid", "p.id")
     return schema, {"p": p, "q": q, "s": s, "c": d.child(p, "pid", 2)}
 
@@ -255,7 +205,7 @@ def cycle_of_three(d: Rng) -> Shape:
 def apart(d: Rng) -> Shape:
     schema, tables = two_children(d)
     p = d.parent(MANY)
-    _tables(schema, u="id", v="id", alone="id").add_foreign_key("v.uid", "u.id")
+    keyed(schema, u="id", v="id", alone="id").add_foreign_key("v.uid", "u.id")
     return schema, {**tables, "u": p, "v": d.child(p, "uid", 1), "alone": d.parent(50)}
 
 
@@ -269,10 +219,24 @@ def references(d: Rng) -> Shape:
     return schema, {**tables, "ref": ref}
 
 
+def reference_in_key(d: Rng) -> Shape:
+    """A join table into a reference, each pair once, and a table that extends the reference."""
+    p, ref = d.parent(300), d.parent(24)
+    j, x = _pairs(d, p["id"], ref["id"], 1200), d.parent(24)
+    schema = keyed(Schema(), p="id", ref="id", j=["l", "r"], x="id").add_foreign_key("j.l", "p.id")
+    schema.tables["ref"].reference = True
+    return schema.add_foreign_key("j.r", "ref.id").add_foreign_key("x.id", "ref.id"), {
+        "p": p,
+        "ref": ref,
+        "j": j,
+        "x": x,
+    }
+
+
 def hub(d: Rng) -> Shape:
     h, p = d.parent(5), d.parent(MANY)
     p["hub"] = d.pick(h["id"], MANY)
-    schema = _tables(Schema(), h="id", p="id", c="id").add_foreign_key("p.hub", "h.id").add_foreign_key("c.pid", "p.id")
+    schema = keyed(Schema(), h="id", p="id", c="id").add_foreign_key("p.hub", "h.id").add_foreign_key("c.pid", "p.id")
     return schema, {"h": h, "p": p, "c": d.child(p, "pid", 2)}
 
 
@@ -283,7 +247,7 @@ def long_family(d: Rng) -> Shape:
     c["pid"] = owners
     days = pd.to_timedelta(c.groupby("pid").cumcount() // 3, unit="D")
     c["day"] = (pd.Timestamp("2020-01-01") + days).astype("datetime64[us]")
-    schema = _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
+    schema = keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id")
     schema.tables["c"].columns["day"] = Column(kind=Kind.DATETIME)
     return schema, {"p": p, "c": c}
 
@@ -298,7 +262,7 @@ def orphans_dropped(d: Rng) -> Shape:
     p = d.parent(MANY)
     c = d.child(p, "pid", 3)
     c.loc[d.rng.random(len(c)) < 0.1, "pid"] = 999_999
-    return _tables(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id", orphans="drop"), {"p": p, "c": c}
+    return keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id", orphans="drop"), {"p": p, "c": c}
 
 
 def orphans_kept(d: Rng) -> Shape:
@@ -312,7 +276,7 @@ def orphans_kept(d: Rng) -> Shape:
     c["qid"] = d.pick(q["id"], len(c), null=0.1)
     lost = ((c["kind"] == "y") & (d.rng.random(len(c)) < 0.4)).to_numpy()
     c.loc[lost, "qid"] = 201 + np.arange(lost.sum()) // 3
-    schema = _tables(Schema(), p="id", q="id", c="id").add_foreign_key("c.pid", "p.id", orphans="keep")
+    schema = keyed(Schema(), p="id", q="id", c="id").add_foreign_key("c.pid", "p.id", orphans="keep")
     return schema.add_foreign_key("c.qid", "q.id", orphans="keep"), {"p": p, "q": q, "c": c}
 
 
@@ -328,7 +292,7 @@ def orphans_kept_in_sets(d: Rng) -> Shape:
     j = j.drop_duplicates(["l", "r"], ignore_index=True)
     p["ref"] = [f"R{i % 9}" for i in range(MANY)]
     ref = pd.DataFrame({"id": [f"R{i}" for i in range(8)]}).join(d.values(8))
-    _tables(schema, j=["l", "r"], ref="id").tables["ref"].reference = True
+    keyed(schema, j=["l", "r"], ref="id").tables["ref"].reference = True
     schema.add_foreign_key("j.l", "p.id", orphans="keep").add_foreign_key("j.r", "s.id", orphans="keep")
     return schema.add_foreign_key("p.ref", "ref.id", orphans="keep"), {**tables, "j": j, "ref": ref}
 
@@ -339,7 +303,7 @@ def orphans_kept_in_cycles(d: Rng) -> Shape:
     x = d.parent(MANY, 61)
     y = d.child(x, "xid", 2)
     y.loc[d.rng.random(len(y)) < 0.1, "xid"] = 5
-    schema = _tables(Schema(), p="id", s="id", x="id", y="id").add_foreign_key("x.id", "p.id", orphans="keep")
+    schema = keyed(Schema(), p="id", s="id", x="id", y="id").add_foreign_key("x.id", "p.id", orphans="keep")
     schema.add_foreign_key("y.xid", "x.id", orphans="keep")
     boss = np.array([d.rng.integers(0, max(1, i // 8)) for i in range(MANY)])
     p["boss"] = pd.Series(p["id"].to_numpy()[boss]).where(d.rng.random(MANY) < 0.9, -1)
@@ -357,7 +321,7 @@ def everything(d: Rng) -> Shape:
     boss = np.array([d.rng.integers(0, max(1, i)) for i in range(200)])
     q["boss"] = pd.Series(q["id"].to_numpy()[boss]).where(np.arange(200) > 3).astype("Int64")
     q["favourite"], p["seller"] = d.pick(p["id"], 200, null=0.4), d.pick(q["id"], len(p))
-    _tables(schema, q="id", x="id", j=["l", "r"]).add_foreign_key("q.boss", "q.id")
+    keyed(schema, q="id", x="id", j=["l", "r"]).add_foreign_key("q.boss", "q.id")
     schema.add_foreign_key("q.favourite", "p.id").add_foreign_key("p.seller", "q.id").add_foreign_key("x.id", "q.id")
     schema.add_foreign_key("j.l", "q.id").add_foreign_key("j.r", "s.id")
     j = _pairs(d, q["id"], tables["s"]["id"], 900)
@@ -371,8 +335,8 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
         three_keys_to_one_parent, null_owner, null_link, self_reference, self_reference_with_owner, composite_parent,
         order_lines, under_order_lines, overlapping_keys, many_to_many, many_to_many_with_key,
         many_to_many_itself, bare_join, three_ways,
-        unique_column, cycle_of_two, cycle_of_three, apart, references, hub, long_family, orphans_to_null,
-        orphans_dropped, orphans_kept, orphans_kept_in_sets, orphans_kept_in_cycles, everything,
+        unique_column, cycle_of_two, cycle_of_three, apart, references, reference_in_key, hub, long_family,
+        orphans_to_null, orphans_dropped, orphans_kept, orphans_kept_in_sets, orphans_kept_in_cycles, everything,
     )
 }  # fmt: skip
 

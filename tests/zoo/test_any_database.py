@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from spark_synth import pipeline
-from spark_synth.config import load_config
 from spark_synth.schema import Schema
-from tests.zoo.large import write
-from tests.zoo.shapes import VALUES, Rng, Shape
-from tests.zoo.test_zoo import CONF, check_tables
+from tests.zoo.checks import check_tables
+from tests.zoo.draws import VALUES, Rng, Shape
+from tests.zoo.runs import configured, generated, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -82,12 +80,8 @@ def _add_key(
 @given(database=databases())
 def test_any_database(database: Shape, spark: SparkSession) -> None:
     schema, real = database
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        write(folder, schema, real)
-        options: dict[str, object] = {"source.path": folder, "schema": folder / "schema.yaml", "output": folder / "out"}
-        options |= {"train.max_epochs": 4, "model.hidden": 32}
-        config = load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier="made")
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), schema, real)
+        config = configured(Path(folder))
         pipeline.train(config)
-        tables = pipeline.generate(config) / "tables"
-        check_tables(schema, real, {t: DeltaTable(tables / t).to_pandas() for t in schema.tables})
+        check_tables(schema, real, generated(config, schema))

@@ -1,0 +1,50 @@
+"""What a row may not draw because of the rows that its family has already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spark_synth.models.base import Masks
+
+
+class Room:
+    """Implements models.base.Masks: a family links to a target once, so to a cluster as often as it has targets.
+
+    room: int64 (K,) by sub-column, how often each code may occur in a family.
+    """
+
+    def __init__(self, room: Mapping[int, np.ndarray], families: int) -> None:
+        self.room = room
+        self.used = {j: np.zeros((families, len(most)), dtype=np.int32) for j, most in room.items()}
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K), or None for all: codes that still have room; all where none has."""
+        if column not in self.room:
+            return None
+        free = self.used[column][:active] < self.room[column]
+        allowed: np.ndarray = free | ~free.any(1, keepdims=True)
+        return allowed
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Count what the row of every family uses up."""
+        for j, used in self.used.items():
+            used[np.arange(len(codes)), codes[:, j]] += 1
+
+
+class Together:
+    """Implements models.base.Masks: each sub-column is narrowed by the first of `masks` that has something to say."""
+
+    def __init__(self, masks: Sequence[Masks]) -> None:
+        self.masks = masks
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K), or None for all."""
+        found = (m.allowed(column, active, step, codes) for m in self.masks)
+        return next((a for a in found if a is not None), None)
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Hear of the rows that the families have been given."""
+        for mask in self.masks:
+            mask.drawn(codes)

@@ -1,0 +1,130 @@
+"""Foreign keys into reference tables: each row of these gets the share of the made rows that it has of the real ones.
+
+Which row of a reference table a made row refers to is one of its values, drawn with the others. What a network draws is
+near the real shares, not equal to them; rows of a key that was drawn too often are given one that was drawn too seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
+
+from spark_synth.encoding.codecs import CategoricalCodec
+from spark_synth.encoding.plan import How, TablePlan
+from spark_synth.generation.degrees import GOLDEN, prefix_sums
+from spark_synth.generation.run import Generation
+from spark_synth.generation.seeds import stream
+from spark_synth.generation.separate import separate
+
+
+def reference_room(plan: TablePlan) -> dict[int, np.ndarray]:
+    """For keys of reference tables that a family may have once: how often it may draw each code."""
+    room: dict[int, np.ndarray] = {}
+    owner = set(plan.owner.columns) if plan.owner else set[str]()
+    for _, keys, codec, at in _keys(plan):
+        if owner and any(set(keys) <= set(u) <= set(keys) | owner for u in plan.unique):
+            room[at] = np.array([1 << 30] * codec.nullable + [1] * (codec.card - codec.nullable), dtype=np.int64)
+    return room
+
+
+def settled(run: Generation, plan: TablePlan, drawn: DataFrame) -> DataFrame:
+    """The drawn rows of a table with as many rows of every reference key as its real share, and no set of values
+    repeated that may occur once; written, if the table has such keys."""
+    found = _keys(plan)
+    if not found:
+        return drawn
+    work = f"{run.work}/_settled/{plan.table}"
+    rows = run.stored(drawn, f"{work}/drawn")
+    for column, _, codec, _ in found:
+        rows = _to_quota(rows, column, codec)
+    rows = _separated(run, plan, rows, work)
+    return _retold(rows, plan) if "__context" in rows.columns else rows
+
+
+def quotas(counts: Sequence[float], total: int) -> np.ndarray:
+    """int64 (K,): `total` dealt out in proportion to `counts`, by largest remainders."""
+    share = np.asarray(counts, dtype=float) / max(1e-9, float(np.sum(counts))) * total
+    whole: np.ndarray = np.floor(share + 1e-9).astype(np.int64)
+    left = total - int(whole.sum())
+    whole[np.argsort(whole - share, kind="stable")[:left]] += 1
+    return whole
+
+
+def _keys(plan: TablePlan) -> list[tuple[str, tuple[str, ...], CategoricalCodec, int]]:
+    """(drawn column, columns of the table, codec, sub-column) of each key of a reference table."""
+    found = []
+    for i, value in enumerate(plan.values):
+        codec = value.codecs[0]
+        if value.how is How.REFERENCE and isinstance(codec, CategoricalCodec) and codec.categories:
+            found.append((f"x{i}", value.keys, codec, value.at))
+    return found
+
+
+def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec) -> DataFrame:
+    """`rows` in which `column` has every category as often as its quota of the rows without NULL."""
+    counted = {r[column]: r["count"] for r in rows.groupBy(column).count().collect()}
+    have = np.array([counted.get(c, 0) for c in codec.categories], dtype=np.int64)
+    want = quotas(codec.counts, int(have.sum()))
+    many, few = np.maximum(have - want, 0), np.maximum(want - have, 0)
+    moved = int(many.sum())
+    if not moved:
+        return rows
+    before, ends, names = np.cumsum(many) - many, np.cumsum(few), np.array(codec.categories, dtype=object)
+    factor = next(a for a in range(max(1, int(moved * GOLDEN)), moved + 2) if np.gcd(a, moved) == 1)
+    index = pd.Index(codec.categories, dtype=object)
+
+    @pandas_udf("int")  # type: ignore[call-overload,untyped-decorator]
+    def place(text: pd.Series) -> pd.Series:
+        at = index.get_indexer(pd.Index(text))
+        return pd.Series(np.where((at >= 0) & (many[at] > 0), at, -1))
+
+    @pandas_udf("string")  # type: ignore[call-overload,untyped-decorator]
+    def dealt(cell: pd.Series, rank: pd.Series) -> pd.Series:
+        c, r = cell.to_numpy(), rank.to_numpy(np.int64)
+        number = r * many[c] // have[c]  # evenly spread over the rows of a key
+        goes = (r + 1) * many[c] // have[c] > number
+        to = np.searchsorted(ends, (before[c] + number) * factor % moved, side="right")
+        return pd.Series(names[np.where(goes, to, c)])
+
+    found = rows.withColumn("__cell", place(column)).withColumn("__one", F.lit(1).cast("bigint"))
+    ranked, _ = prefix_sums(found.where("__cell >= 0"), "__one", "__cell")
+    changed = ranked.withColumn(column, dealt("__cell", "__start")).select(*rows.columns)
+    return changed.unionByName(found.where("__cell < 0").select(*rows.columns))
+
+
+def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
+    """`rows` in which no values repeat that may occur once, as far as exchanges of reference keys go."""
+    names = {c: f"l{i}" for i, c in enumerate(plan.early)}
+    names |= {c: f"o{i}" for i, (c, _) in enumerate(plan.owned)}
+    names |= {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
+    names |= {c: column for column, keys, _, _ in _keys(plan) for c in keys}
+    for i, unique in enumerate(plan.unique):
+        inside = [column for column, keys, _, _ in _keys(plan) if set(keys) <= set(unique)]
+        if inside and set(unique) <= set(names):
+            drawn = list(dict.fromkeys(names[c] for c in unique))
+            seed = stream(run.seed, "settle", plan.table, i)
+            rows = separate(rows, drawn, inside[-1:], seed, f"{work}/u{i}", drop=False)
+    return rows
+
+
+def _retold(rows: DataFrame, plan: TablePlan) -> DataFrame:
+    """`rows` whose codes, which rows of other tables are conditioned on, tell their reference keys as they are now."""
+    told = F.col("__context")
+    for column, _, codec, at in _keys(plan):
+        rest = F.slice(told, at + 2, F.size("__context"))
+        told = F.concat(F.slice(told, 1, at), F.array(_code(codec, F.col(column))), rest)
+    return rows.withColumn("__context", told)
+
+
+def _code(codec: CategoricalCodec, text: Column) -> Column:
+    @pandas_udf("smallint")  # type: ignore[call-overload,untyped-decorator]
+    def encoded(text: pd.Series) -> pd.Series:
+        return pd.Series(codec.encode(text.to_numpy(object)))
+
+    out: Column = encoded(text)
+    return out

@@ -1,0 +1,100 @@
+"""Keys of reference tables: their real shares exactly, no pair twice, and codes that tell the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_synth.encoding.codecs import CategoricalCodec
+from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.generation.masks import Room, Together
+from spark_synth.generation.quotas import quotas, reference_room, settled
+from spark_synth.generation.run import Generation
+
+NAMES, COUNTS = ["a", "b", "c", "d"], [400.0, 300.0, 200.0, 100.0]
+
+
+@pytest.fixture
+def plan() -> TablePlan:
+    """t(owner, ref), each pair once; ref is NULL at times, its code is the second of three."""
+    made = TablePlan("t", {"owner": "bigint", "ref": "string"}, 1000, cards=[3, 5, 2], unique=[["owner", "ref"]])
+    made.owner = OwnerPlan("t.owner", ("owner",), "p", ("id",), 0, 64)
+    codec = CategoricalCodec(True, NAMES, COUNTS)
+    made.values = [ValuePlan("t.ref", How.REFERENCE, [codec], at=1, keys=("ref",))]
+    return made
+
+
+@pytest.fixture
+def drawn(spark: SparkSession) -> DataFrame:
+    """1,000 rows of 500 owners: more of "a", fewer of "d" than there should be, the first ten rows without any."""
+    key = F.array(*map(F.lit, "aaaabbbbcd")).getItem(F.pmod(F.hash("id"), F.lit(10)))
+    ref = F.when(F.col("id") >= 10, key)
+    code = F.coalesce(F.ascii(ref) - 96, F.lit(0))
+    return spark.range(1000).select(
+        F.col("id").alias("__idx"),
+        F.floor(F.col("id") / 2).cast("string").alias("o0"),
+        ref.alias("x0"),
+        F.array(F.pmod("id", F.lit(3)), code, F.lit(1)).cast("array<smallint>").alias("__context"),
+    )
+
+
+def run_in(spark: SparkSession, work: Path) -> Generation:
+    return Generation(spark, {}, "", str(work), {}, 1.0, 5, 100, None)
+
+
+def rows_of(df: DataFrame) -> list[tuple[int, str, str | None, list[int]]]:
+    return [(r["__idx"], r["o0"], r["x0"], r["__context"]) for r in df.orderBy("__idx").collect()]
+
+
+def test_quotas_are_whole_and_add_up() -> None:
+    assert quotas(COUNTS, 1000).tolist() == [400, 300, 200, 100]
+    assert quotas([1.0, 1.0, 1.0], 8).sum() == 8 and set(quotas([1.0, 1.0, 1.0], 8).tolist()) == {2, 3}
+    assert quotas([], 0).tolist() == []
+
+
+def test_keys_get_their_real_shares(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
+    plan.unique = []
+    before, after = rows_of(drawn), rows_of(settled(run_in(spark, tmp_path), plan, drawn))
+    counts = Counter(ref for _, _, ref, _ in after)
+    assert counts == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
+    had = Counter(ref for _, _, ref, _ in before)
+    surplus = sum(max(0, had[k] - counts[k]) for k in NAMES)
+    assert sum(b[2] != a[2] for b, a in zip(before, after, strict=True)) == surplus > 0  # no row more than needed
+    assert [a[:2] for a in after] == [b[:2] for b in before]
+
+
+def test_codes_tell_the_key_that_a_row_has_now(
+    spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path
+) -> None:
+    for index, _, ref, codes in rows_of(settled(run_in(spark, tmp_path), plan, drawn)):
+        assert codes == [index % 3, NAMES.index(ref) + 1 if ref else 0, 1]
+
+
+def test_no_pair_is_there_twice(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
+    pairs = Counter((o, ref) for _, o, ref, _ in rows_of(drawn) if ref)
+    assert max(pairs.values()) == 2
+    made = rows_of(settled(run_in(spark, tmp_path), plan, drawn))
+    assert max(Counter((o, ref) for _, o, ref, _ in made if ref).values()) == 1
+    assert Counter(ref for _, _, ref, _ in made) == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
+
+
+def test_partitions_do_not_matter(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
+    one = rows_of(settled(run_in(spark, tmp_path / "a"), plan, drawn.repartition(1)))
+    assert one == rows_of(settled(run_in(spark, tmp_path / "b"), plan, drawn.repartition(5, "x0")))
+
+
+def test_a_family_draws_each_key_once(plan: TablePlan) -> None:
+    room = reference_room(plan)
+    assert room[1].tolist() == [1 << 30, 1, 1, 1, 1]
+    mask = Together([Room({0: np.array([9, 9, 9])}, 1), Room(room, 1)])
+    mask.drawn(np.array([[0, 2, 0]]))
+    allowed = mask.allowed(1, 1, 1, np.zeros((1, 3), dtype=np.int64))
+    assert allowed is not None and allowed.tolist() == [[True, True, False, True, True]]
+    assert mask.allowed(2, 1, 1, np.zeros((1, 3), dtype=np.int64)) is None
+    plan.unique = []
+    assert reference_room(plan) == {}
