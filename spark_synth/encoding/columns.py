@@ -179,11 +179,11 @@ def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> Link
 def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:
     """Column sets with a link that may not repeat: the primary key, or, where a join table declares none, its foreign
     keys together if they never repeat in the real rows."""
-    matched = [set(k.columns) for k in plan.links if k.parent != plan.table]
+    linked = [set(k.columns) for k in plan.links if k.parent != plan.table]
     if table.primary_key:
-        return [plan.primary_key] if any(m <= set(table.primary_key) for m in matched) else []
+        return [plan.primary_key] if any(k <= set(table.primary_key) for k in linked) else []
     keys = [c for c in table.columns if c in table.foreign_key_columns()]
-    if not matched or len(table.foreign_keys) < 2:
+    if not linked or len(table.foreign_keys) < 2:
         return []
     whole = df.select(*map(quoted, keys)).dropna()
     row = whole.agg(F.count(F.lit(1)).alias("rows"), F.count_distinct(*map(quoted, keys)).alias("distinct")).head()

@@ -6,7 +6,7 @@ needs to know about the real table. It holds no rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -189,6 +189,11 @@ class TablePlan:
     def owned(self) -> list[tuple[str, str]]:
         """(column, column of the owner) of all that rows take from their owner."""
         return self.owner.taken if self.owner else []
+
+    def once_in_family(self, columns: Collection[str]) -> bool:
+        """Whether no two rows of one owner have the same values of these columns."""
+        own, owner = set(columns), set(self.owner.columns) if self.owner else set[str]()
+        return bool(owner) and any(own <= set(u) <= own | owner for u in self.unique)
 
     @property
     def early(self) -> list[str]:

@@ -140,7 +140,7 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
     room = Room(job.room, len(block)) if job.room else None
-    masks = Together([m for m in (clock, room) if m]) if room else clock
+    masks = Together([m for m in (clock, room) if m])
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, sets=sets).numpy()
     _follow(plan, codes)
     family, inner = _members(lengths)

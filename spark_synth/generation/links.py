@@ -17,7 +17,7 @@ from spark_synth.generation.matching import match
 from spark_synth.generation.orphans import orphan_targets, with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
-from spark_synth.generation.separate import separate
+from spark_synth.generation.separate import separate, without_repeats
 
 
 def fill_links(run: Generation, table: str) -> DataFrame:
@@ -72,7 +72,10 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     for i, unique in enumerate(plan.unique):
         inside = [k.columns for k in plan.matched if k.parent != plan.table and set(k.columns) <= set(unique)]
         seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
-        rows = separate(rows, unique, inside[-1] if inside else (), seed, f"{work}/{i}", drop=declared)
+        if inside:
+            rows = separate(rows, unique, inside[-1], seed, f"{work}/{i}", drop=declared)
+        elif declared:  # foreign keys into reference tables alone, which generation.quotas has exchanged
+            rows = without_repeats(rows, unique)
     return rows
 
 

@@ -89,12 +89,17 @@ def _permuted(place: Column, sizes: np.ndarray, seed: int) -> Column:
     """A bijection of 0..size-1 in every cluster."""
     factors, shifts = np.ones(len(sizes), dtype=np.int64), np.zeros(len(sizes), dtype=np.int64)
     for c, size in enumerate(sizes.tolist()):
-        factor = max(1, int(size * GOLDEN))
-        while size and math.gcd(factor, size) != 1:
-            factor += 1
-        factors[c], shifts[c] = factor, stream(seed, "slots", c) % max(1, size)
+        factors[c], shifts[c] = scattering(size), stream(seed, "slots", c) % max(1, size)
     at = place.cast(WIDE) * _of(factors) + _of(shifts)
     return F.pmod(at, _of(np.maximum(sizes, 1)).cast(WIDE)).cast("bigint")
+
+
+def scattering(size: int) -> int:
+    """A factor by which numbers modulo `size` are permuted so that neighbours come to lie far apart."""
+    factor = max(1, int(size * GOLDEN))
+    while size and math.gcd(factor, size) != 1:
+        factor += 1
+    return factor
 
 
 def _of(values: np.ndarray) -> Column:

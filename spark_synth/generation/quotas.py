@@ -16,7 +16,8 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
-from spark_synth.generation.degrees import GOLDEN, prefix_sums
+from spark_synth.generation.degrees import prefix_sums
+from spark_synth.generation.matching import scattering
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
@@ -25,9 +26,8 @@ from spark_synth.generation.separate import separate
 def reference_room(plan: TablePlan) -> dict[int, np.ndarray]:
     """For keys of reference tables that a family may have once: how often it may draw each code."""
     room: dict[int, np.ndarray] = {}
-    owner = set(plan.owner.columns) if plan.owner else set[str]()
     for _, keys, codec, at in _keys(plan):
-        if owner and any(set(keys) <= set(u) <= set(keys) | owner for u in plan.unique):
+        if plan.once_in_family(keys):
             room[at] = np.array([1 << 30] * codec.nullable + [1] * (codec.card - codec.nullable), dtype=np.int64)
     return room
 
@@ -75,7 +75,7 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec) -> DataFram
     if not moved:
         return rows
     before, ends, names = np.cumsum(many) - many, np.cumsum(few), np.array(codec.categories, dtype=object)
-    factor = next(a for a in range(max(1, int(moved * GOLDEN)), moved + 2) if np.gcd(a, moved) == 1)
+    factor = scattering(moved)
     index = pd.Index(codec.categories, dtype=object)
 
     @pandas_udf("int")  # type: ignore[call-overload,untyped-decorator]

@@ -30,10 +30,8 @@ def cell_of(link: LinkPlan) -> Column:
 def room_of(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
     """For links that a family may have to the same target once: how often it may ask for each cluster."""
     room: dict[int, np.ndarray] = {}
-    owner = set(plan.owner.columns) if plan.owner else set[str]()
     for link in plan.matched:
-        own = set(link.columns)
-        if owner and not link.late and any(own <= set(u) <= own | owner for u in plan.unique):
+        if not link.late and plan.once_in_family(link.columns):
             targets = _counts(run, plan.table, link, F.count(F.lit(1)))
             lost = [orphan_count(run, link)] if link.orphans else []
             room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets, lost]).astype(np.int64)

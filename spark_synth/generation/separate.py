@@ -32,9 +32,8 @@ def separate(
 ) -> DataFrame:
     """`rows` (with __idx from 0) in which no values of the columns `unique` occur twice.
 
-    Only the columns `link`, all of them in `unique`, change, and only by exchange between rows; without any, none
-    does. Rows with a NULL in `unique` are left alone. drop: whether rows that still repeat others after all rounds go;
-    they stay otherwise.
+    Only the columns `link`, all of them in `unique`, change, and only by exchange between rows. Rows with a NULL in
+    `unique` are left alone. drop: whether rows that still repeat others after all rounds go; they stay otherwise.
     work: a folder for the state between rounds, so that no plan grows with them. cell: columns with the first __idx and
     the number of those rows that a row had better exchange with.
     """
@@ -45,7 +44,7 @@ def separate(
     pairs = rows.select("__idx", *named, *near).dropna()
     size = (rows.agg(F.max("__idx")).head() or [0])[0] or 0
     left, stale, changed = size + 1, 0, False
-    for attempt in range(ROUNDS if link else 0):
+    for attempt in range(ROUNDS):
         repeated = _repeated(pairs, own + target)
         before, left = left, repeated.count()
         stale = stale + 1 if left == before else 0
@@ -61,8 +60,19 @@ def separate(
         pairs = rows.sparkSession.read.parquet(path)
     if changed:
         rows = _with_links(rows, pairs, link, target)
-    gone = drop and (changed or not link)
-    return rows.join(_repeated(pairs, own + target).select("__idx"), "__idx", "left_anti") if gone else rows
+    return _without(rows, pairs, own + target) if drop and changed else rows
+
+
+def without_repeats(rows: DataFrame, unique: Sequence[str]) -> DataFrame:
+    """`rows` (with __idx) without those that repeat the values of the columns `unique` of another one; rows with a NULL
+    there stay."""
+    names = [f"__own{i}" for i in range(len(unique))]
+    named = [quoted(c).alias(n) for c, n in zip(unique, names, strict=True)]
+    return _without(rows, rows.select("__idx", *named).dropna(), names)
+
+
+def _without(rows: DataFrame, pairs: DataFrame, key: list[str]) -> DataFrame:
+    return rows.join(_repeated(pairs, key).select("__idx"), "__idx", "left_anti")
 
 
 def _repeated(pairs: DataFrame, key: list[str]) -> DataFrame:

@@ -214,9 +214,9 @@ def _optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Op
 
     The biases of the output do not decay: without anything else the network is the frequencies.
     """
-    outputs = list(model.outer_bias)
-    known = {id(p) for p in outputs}
-    rest = [p for p in model.parameters() if id(p) not in known]
+    named = list(model.named_parameters())
+    outputs = [p for n, p in named if n.startswith("outer_bias.")]
+    rest = [p for n, p in named if not n.startswith("outer_bias.")]
     groups: list[dict[str, Any]] = [
         {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
         {"params": outputs, "weight_decay": 0.0},

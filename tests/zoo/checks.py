@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from spark_synth.schema import Schema
+from spark_synth.schema.model import ForeignKey
 from tests.zoo.draws import Tables
 
 ORPHAN = 999_999
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A foreign key with the tables at its ends; copied: the rows of the parent are the real ones."""
+
+    key: ForeignKey
+    real: pd.DataFrame
+    real_parent: pd.DataFrame
+    made: pd.DataFrame
+    made_parent: pd.DataFrame
+    copied: bool
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return self.key.name
+
+    @property
+    def kept(self) -> bool:
+        """Whether orphans stay."""
+        return self.key.orphans == "keep"
+
+    @property
+    def ends(self) -> tuple[tuple[pd.DataFrame, pd.DataFrame], ...]:
+        """Child and parent: the real ones, the made ones."""
+        return (self.real, self.real_parent), (self.made, self.made_parent)
 
 
 def check_tables(schema: Schema, real: Tables, made: Tables) -> None:
@@ -27,60 +57,45 @@ def check_tables(schema: Schema, real: Tables, made: Tables) -> None:
         assert not key or not rows.duplicated(key).any(), f"{name}: keys repeat"
         assert not key or rows[key].notna().all(axis=None), f"{name}: NULL in a key"
         for fk in table.foreign_keys:
-            ends = (real[name], real[fk.parent], made[name], made[fk.parent], fk.columns, fk.parent_columns)
-            if fk.orphans == "keep":
-                check_orphans(fk.name, *ends, copied=schema.tables[fk.parent].reference)
-            check_edge(fk.name, *ends, kept=fk.orphans == "keep", copied=schema.tables[fk.parent].reference)
+            edge = Edge(
+                fk, real[name], real[fk.parent], made[name], made[fk.parent], schema.tables[fk.parent].reference
+            )
+            if edge.kept:
+                check_orphans(edge)
+            check_edge(edge)
 
 
-def check_edge(
-    name: str,
-    real: pd.DataFrame,
-    real_parent: pd.DataFrame,
-    made: pd.DataFrame,
-    made_parent: pd.DataFrame,
-    columns: tuple[str, ...],
-    parent_columns: tuple[str, ...],
-    kept: bool,
-    copied: bool,
-) -> None:
+def check_edge(edge: Edge) -> None:
     """No orphan if these are not kept, the NULL share within 2 points, degrees as in the real tables; where the rows of
     the parent are the real ones, also the degree of each."""
-    nulls = [_values(t, columns).isna().mean() for t in (real, made)]
-    ends = ((real, real_parent), (made, made_parent))
-    orphans = [0 if kept else len(_orphans(*tables, columns, parent_columns)) for tables in ends]
+    name, columns, parent_columns = edge.name, edge.key.columns, edge.key.parent_columns
+    nulls = [_values(child, columns).isna().mean() for child, _ in edge.ends]
+    orphans = [0 if edge.kept else len(_orphans(*tables, columns, parent_columns)) for tables in edge.ends]
     assert orphans[1] == 0, f"{name}: {orphans[1]} orphans"
-    expected = nulls[0] + (orphans[0] / len(real) if nulls[1] else 0)  # orphans became NULL, or went
+    expected = nulls[0] + (orphans[0] / len(edge.real) if nulls[1] else 0)  # orphans became NULL, or went
     assert abs(nulls[1] - expected) <= 0.02, f"{name}: NULL {nulls[1]:.3f}, expected {expected:.3f}"
-    a, b = (_degrees(child, parent, columns, parent_columns) for child, parent in ends)
+    a, b = (_degrees(child, parent, columns, parent_columns) for child, parent in edge.ends)
     assert _ks(a, b) <= 0.1, f"{name}: degree KS {_ks(a, b):.3f}"
     moved = (a / a.sum()).sub(b / b.sum(), fill_value=0).abs().sum() / 2
-    assert not copied or moved <= 0.1, f"{name}: {moved:.3f} of the rows have another target"
+    assert not edge.copied or moved <= 0.1, f"{name}: {moved:.3f} of the rows have another target"
 
 
-def check_orphans(
-    name: str,
-    real: pd.DataFrame,
-    real_parent: pd.DataFrame,
-    made: pd.DataFrame,
-    made_parent: pd.DataFrame,
-    columns: tuple[str, ...],
-    parent_columns: tuple[str, ...],
-    copied: bool,
-) -> None:
+def check_orphans(edge: Edge) -> None:
     """As many orphans as in the real tables, within 2 points, in the same kind of rows (as far as four epochs teach
     that); about as many keys, all new."""
-    ends = ((real, real_parent), (made, made_parent))
-    found = [_orphans(*tables, columns, parent_columns) for tables in ends]
-    shares = [len(f) / len(child) for f, (child, _) in zip(found, ends, strict=True)]
+    name, columns, parent_columns = edge.name, edge.key.columns, edge.key.parent_columns
+    found = [_orphans(*tables, columns, parent_columns) for tables in edge.ends]
+    shares = [len(f) / len(child) for f, (child, _) in zip(found, edge.ends, strict=True)]
     assert abs(shares[0] - shares[1]) <= 0.02 and (shares[0] > 0 or not shares[1]), f"{name}: orphans {shares}"
-    if not copied:
-        assert not set(found[1]) & set(found[0]) and not set(found[1]) & set(_values(real_parent, parent_columns)), name
+    if not edge.copied:
+        assert not set(found[1]) & set(found[0]) and not set(found[1]) & set(
+            _values(edge.real_parent, parent_columns)
+        ), name
     keys = [f.nunique() for f in found]
     assert keys[1] == pytest.approx(keys[0], rel=0.25, abs=2), f"{name}: keys of orphans {keys}"
-    if "kind" in real and len(found[0]) > 100:
+    if "kind" in edge.real and len(found[0]) > 100:
         for kind in "xyz":
-            inside = [(t.loc[f.index, "kind"] == kind).mean() for f, t in zip(found, (real, made), strict=True)]
+            inside = [(t.loc[f.index, "kind"] == kind).mean() for f, (t, _) in zip(found, edge.ends, strict=True)]
             assert abs(inside[0] - inside[1]) <= 0.3, f"{name}: {kind} among orphans {inside}"
 
 
