@@ -6,6 +6,7 @@ is a base (context, position, recurrent state) plus the sum of the embeddings of
 enter that layer undiluted: the same sub-column of the previous sibling, and the family's summary of the same column
 (and that of all rows with the same link). Fixed sub-columns are summed into the base, and mixed with the context; so is
 what the sets of rows say that a row is joined with.
+Once trained, tables of pairs (models.pairs) may be added to its logits.
 Output biases start at the log frequencies with zero weights, so an untrained network is a smoothed frequency model.
 """
 
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 from spark_synth.models.base import Clock, Masks
 from spark_synth.models.batch import ABSENT, FamilyBatch
 from spark_synth.models.deep_sets import DeepSet
+from spark_synth.models.pairs import PairTerms, Surroundings
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
 from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets
@@ -71,6 +73,7 @@ class Autoregressive(nn.Module):
         self.outer = nn.ModuleList([CodeOutput([features[j] for j in g], head, self._width(g)) for g in self.groups])
         self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
         self.dropout = nn.Dropout(spec.dropout)
+        self.pairs = PairTerms(spec)
 
     # -- training ---------------------------------------------------------------------------------------------
 
@@ -110,8 +113,13 @@ class Autoregressive(nn.Module):
         hidden = F.relu(self._add_summaries(hidden, batch.context, index, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
         )
+        around = Surroundings.of(batch) if self.spec.pairs else None
         for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
-            yield torch.baddbmm(bias, hidden[[j - fixed for j in columns]], output())
+            logits = torch.baddbmm(bias, hidden[[j - fixed for j in columns]], output())
+            for i, j in enumerate(columns):
+                if around is not None and j in self.spec.pairs:
+                    logits[i, :, : self.spec.cards[j]] += self.pairs(j, around)
+            yield logits
 
     def seen_index(self, codes: Tensor) -> Tensor:
         """Rows of `value` for codes (N, C); those that are not looked at count as absent."""
@@ -156,6 +164,13 @@ class Autoregressive(nn.Module):
         """(N, H): embeddings of the position, of the rows still to come and of the family size."""
         parts = (position, size - 1 - position, size)
         return torch.stack([p(bucket(x)) for p, x in zip(self.places, parts, strict=True)]).sum(0)
+
+    @torch.no_grad()
+    def shift_bias(self, column: int, shift: Tensor) -> None:
+        """Add shift (K,) to the output bias of a sub-column."""
+        for group, bias in zip(self.groups, self.outer_bias, strict=True):
+            if column in group:
+                bias[group.index(column), 0, : len(shift)] += shift
 
     # -- sampling ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from spark_synth.models.base import Clock, Masks
 from spark_synth.models.batch import ABSENT
+from spark_synth.models.pairs import Surroundings
 
 if TYPE_CHECKING:
     from spark_synth.models.autoregressive import Autoregressive
@@ -57,6 +58,7 @@ class _Drawer:
     ) -> None:
         self.model, self.generator, self.clock, self.masks, self.tilt = model, generator, clock, masks, tilt
         self.context = model.context_state(context, len(context))
+        self.context_codes = context
         self.paths = model.summary_paths(context)
         self.given = set(model.spec.given)
         self.outputs = {
@@ -112,6 +114,11 @@ class _Drawer:
         out: Tensor = base + self.model.place_state(position, size) + self.model.row_out(past)
         return out
 
+    def _around(self, codes: Tensor) -> Surroundings:
+        active = len(codes)
+        before = torch.full_like(codes, ABSENT) if self.before is None else self.before[:active]
+        return Surroundings(codes, self.context_codes[:active], before)
+
     def _draw(self, j: int, step: int, running: Tensor, codes: Tensor) -> Tensor:
         model, active = self.model, len(running)
         allowed = self.masks.allowed(j, active, step, codes.numpy()) if self.masks else None
@@ -130,6 +137,8 @@ class _Drawer:
         weight, bias = self.outputs[j]
         card = model.spec.cards[j]
         logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
+        if j in model.spec.pairs:
+            logits = logits + model.pairs(j, self._around(codes))
         if j in self.tilt:
             logits = logits + self.tilt[j]
         if allowed is not None:

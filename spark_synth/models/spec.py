@@ -28,6 +28,8 @@ class GeneratorSpec:
     linked: sub-column -> fixed positions that say the same of the rows that links lead to: their column of that name,
         or what they summarise of this one over all rows with the same link.
     sets: of rows that a row is joined with.
+    pairs: sub-column -> columns of a row's surroundings whose codes speak to it through tables of pairs, ascending (see
+        models.pairs).
     recurrent: whether rows depend on the rows before them in the family.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
         empty: nothing (see encoding.codecs and training.associations).
@@ -42,6 +44,7 @@ class GeneratorSpec:
     summaries: dict[int, list[int]] = field(default_factory=dict)
     linked: dict[int, list[int]] = field(default_factory=dict)
     sets: list[SetSpec] = field(default_factory=list)
+    pairs: dict[int, list[int]] = field(default_factory=dict)
     recurrent: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
     features: list[list[list[float]]] = field(default_factory=list)
@@ -56,6 +59,6 @@ class GeneratorSpec:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
-        """The spec written by `to_json` (JSON turns the keys of `summaries` and `linked` into text)."""
-        paths = {name: {int(k): v for k, v in data[name].items()} for name in ("summaries", "linked")}
+        """The spec written by `to_json` (JSON turns the keys of `summaries`, `linked` and `pairs` into text)."""
+        paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in ("summaries", "linked", "pairs")}
         return GeneratorSpec(**{**data, **paths, "sets": [SetSpec(**s) for s in data["sets"]]})

@@ -171,6 +171,7 @@ def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult)
         }
         if result.history:
             measured["best_holdout_loss"] = result.best_loss
+            measured |= {"tied_pairs": result.tables, "tied_holdout_loss": result.tied_loss}
         nested.log_metrics(measured)
 
 

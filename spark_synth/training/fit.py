@@ -18,6 +18,7 @@ from spark_synth.models.marginals import match_marginals
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.training.associations import with_associations
 from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from spark_synth.training.ties import with_ties
 
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
@@ -58,6 +59,7 @@ class FitResult:
     """What came out: losses per epoch in nats per row, rows per second, why it ended.
 
     drops: how often the learning rate was lowered for want of progress, the last time after epoch `last_drop`.
+    tables: pairs of columns tied by tables afterwards (see training.ties), and the held-out loss with these.
     """
 
     table: str
@@ -69,6 +71,8 @@ class FitResult:
     ended: str
     drops: int = 0
     last_drop: int = 0
+    tables: int = 0
+    tied_loss: float = math.nan
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -92,7 +96,13 @@ def fit_table(job: FitJob) -> FitResult:
         seen = read_packs(f"{job.packs}/split=train", shape, SEEN_ROWS)
         spec = with_associations(spec, seen)
         model = Autoregressive(spec)
-        result = _Fit(job, spec, model, scratch).run(_rebatch(seen, job.batch_rows))
+        fit = _Fit(job, spec, model, scratch)
+        result = fit.run()
+        seen = _rebatch(seen, job.batch_rows)
+        model = with_ties(model, _ordered(job), seen, fit.holdout)
+        result.tables, result.tied_loss = sum(len(s) for s in model.spec.pairs.values()), fit.held_out(model)
+        match_marginals(model, seen + fit.holdout)
+        spec = model.spec
     else:
         model = Autoregressive(spec)
     save_weights(folder / "weights.safetensors", model.state_dict())
@@ -112,12 +122,10 @@ class _Fit:
         self.holdout = read_packs(f"{job.packs}/split=holdout", self.shape, HOLDOUT_ROWS)
         self.holdout = _rebatch(self.holdout, job.batch_rows)
         self.best = {k: v.clone() for k, v in model.state_dict().items()}
-        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(), "all epochs")
+        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(model), "all epochs")
 
-    def run(self, seen: list[FamilyBatch]) -> FitResult:
-        """Train to the planned epochs, to the end of patience, or until the clock stops it; then match the
-        frequencies of `seen`, training rows, and of the held-out ones.
-        """
+    def run(self) -> FitResult:
+        """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
         self._resume()
         job, result, began = self.job, self.result, time.monotonic()
         before = result.seconds
@@ -129,23 +137,22 @@ class _Fit:
                 torch.manual_seed(job.seed * 1_000_003 + epoch)
                 train = self._epoch(epoch, batches)
                 result.seconds = before + time.monotonic() - began
-                self._record(epoch, train, self.held_out())
+                self._record(epoch, train, self.held_out(self.model))
                 if result.ended == STALE:
                     break
                 if result.seconds > job.seconds:
                     result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
                     break
         self.model.load_state_dict(self.best)
-        match_marginals(self.model, seen + self.holdout)
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
 
-    def held_out(self) -> float:
+    def held_out(self, model: Autoregressive) -> float:
         """Mean negative log likelihood per held-out row, in nats."""
-        self.model.eval()
+        model.eval()
         with torch.no_grad():
-            total = sum(float(self.model.column_losses(b).sum()) for b in self.holdout)
-        self.model.train()
+            total = sum(float(model.column_losses(b).sum()) for b in self.holdout)
+        model.train()
         return total / sum(b.rows for b in self.holdout)
 
     def _epoch(self, epoch: int, batches: Any) -> float:  # noqa: ANN401 - an iterator of FamilyBatch
@@ -222,6 +229,12 @@ def _optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Op
         {"params": outputs, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=rate)
+
+
+def _ordered(job: FitJob) -> list[list[list[float]]]:
+    spec = GeneratorSpec.from_json(job.spec)
+    own = spec.features or [[[]] * card for card in spec.cards]
+    return own + (spec.context_features or [[[]] * card for card in spec.context_cards])
 
 
 def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:

@@ -89,7 +89,8 @@ def test_training_learns_and_says_how(job: FitJob) -> None:
     lines = [json.loads(x) for x in (Path(job.scratch) / "progress.jsonl").read_text().splitlines()]
     assert [x["epoch"] for x in lines] == [1, 2, 3, 4]
     spec = GeneratorSpec.from_json(json.loads((Path(job.folder) / "spec.json").read_text()))
-    assert replace(spec, features=[], context_features=[]) == SPEC and spec.features[0][0]
+    assert replace(spec, features=[], context_features=[], pairs={}) == SPEC and spec.features[0][0]
+    assert result.tables == sum(map(len, spec.pairs.values())) > 0 and result.tied_loss < result.best_loss
     assert fit_table(job) == result  # a finished table is left as it is
 
 

@@ -1,0 +1,233 @@
+"""Ties between two columns that a trained network still misses, found by score tests and fitted as tables of pairs.
+
+A network that stops when held-out families get no more likely has shrunk what few rows show. Its residuals say where:
+for each drawn sub-column, the source whose codes go with the residuals most clearly (Rao's score test) gets a table of
+log-linear interactions, all tables of the sub-column are fitted again with the network's logits as offsets, and so on
+(forward selection) until the held-out families gain nothing any more. Pairs that cannot be (training.determined) are
+ruled out before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.batch import ABSENT, FamilyBatch, concat
+from spark_synth.models.pairs import Surroundings
+from spark_synth.models.spec import GeneratorSpec
+from spark_synth.training.determined import forbidden_pairs
+
+MAX_ROWS = 10_000  # training rows, and held-out rows, that are looked at: beyond, a network misses little
+MAX_CELLS = 40_000_000  # rows x features of their codes
+COMMONEST = 24  # codes of a column that are told apart
+SUPPORT = 5  # families, or rows, that a code needs to be told apart
+ORDERED = 2  # of the features that say where a code is in its column's order
+CLEAR, FAIR = 3.0, 2.0  # standard errors at which a source is taken, and with it its other moments
+RIDGE, LOOSE = 3.0, 0.1  # penalties of weights and of shifts of the frequencies
+FLAT = 1e-3  # spread below which a feature says nothing
+ROUNDS, WAIT = 12, 2  # sources per sub-column at most; rounds without gain on held-out families
+STEPS = 12  # of L-BFGS a round
+SMALLEST = 20  # rows
+
+
+def with_ties(
+    model: Autoregressive, ordered: list[list[list[float]]], seen: list[FamilyBatch], held: list[FamilyBatch]
+) -> Autoregressive:
+    """The model with tables of pairs fitted to `seen`, training families, as far as `held`, held-out ones, bear out.
+
+    ordered: for each sub-column and then each context column, features (K, F) of the codes that follow from their
+    order.
+    """
+    spec = model.spec
+    seen = _first_rows(seen, MAX_ROWS)
+    bases = _bases(spec, ordered, seen)
+    cells = sum(b.shape[1] for b in bases) + sum(spec.cards)
+    rows = min(MAX_ROWS, MAX_CELLS // cells)
+    fitted, checked = (_Rows(model, _first_rows(part, rows), bases) for part in (seen, held))
+    shifts: dict[int, Tensor] = {}
+    tables: dict[int, dict[int, Tensor]] = {}
+    for j in fitted.logits:
+        never = _never(j, spec, fitted, checked)
+        for part in (fitted, checked):
+            part.add(j, never)
+        ties, shifts[j] = _ties_of(j, spec, fitted, checked)
+        tables[j] = _sums(ties, never)
+    tables = {j: of for j, of in tables.items() if of}
+    tied = Autoregressive(dataclasses.replace(spec, pairs={j: list(of) for j, of in tables.items()}))
+    stacked = {f"pairs.tables.{j}": torch.cat(list(of.values())) for j, of in tables.items()}
+    tied.load_state_dict(model.state_dict() | stacked)
+    for j, shift in shifts.items():
+        tied.shift_bias(j, shift)
+    return tied
+
+
+class _Rows:
+    """Some families as numbers: features (N, A) of the codes of all sources, and the network's logits (N, K).
+
+    owner: int64 (A,), the source of each feature; codes: int64 (N, S).
+    """
+
+    def __init__(self, model: Autoregressive, batches: list[FamilyBatch], bases: list[Tensor]) -> None:
+        self.bases, self.places = bases, len(model.spec.cards)
+        around = [Surroundings.of(b) for b in batches]
+        self.codes = torch.cat([a.take(list(range(len(bases)))) for a in around])
+        self.features = torch.cat([b[self.codes[:, i]] for i, b in enumerate(bases)], 1)
+        self.owner = torch.repeat_interleave(torch.arange(len(bases)), torch.tensor([b.shape[1] for b in bases]))
+        sizes = torch.cat([b.lengths for b in batches])
+        self.family = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+        self.above = (self.owner >= self.places) & (self.owner < self.places + len(model.spec.context_cards))
+        first = torch.cumsum(sizes, 0) - sizes
+        self.squares, self.squares_above = self.features**2, self.features[first][:, self.above] ** 2
+        self.logits = _logits(model, batches)
+
+    def shifted(self, j: int, weights: Tensor, bias: Tensor) -> Tensor:
+        """(N, K): logits with the terms weights (A, F) between features of sources and features of codes of j."""
+        live = weights.any(1)
+        terms: Tensor = self.features[:, live] @ weights[live]
+        return self.logits[j] + terms @ self.bases[j][:-1].T + bias
+
+    def add(self, j: int, tables: dict[int, Tensor]) -> None:
+        """Count tables (K of a source, K of j) by source as part of what the network says."""
+        for i, table in tables.items():
+            self.logits[j] = self.logits[j] + F.pad(table, (0, 0, 0, 1))[self.codes[:, i]]
+
+    def loss(self, j: int, logits: Tensor) -> Tensor:
+        """Negative log likelihood of sub-column j, summed over rows."""
+        return F.cross_entropy(logits, self.codes[:, j], ignore_index=ABSENT, reduction="sum")
+
+    def clearness(self, j: int, logits: Tensor) -> Tensor:
+        """(A, F): score over standard error of each product of a source's feature and one of the codes of j.
+
+        The variance is the mean of the expected one and of the observed one; rows with the same context count as one.
+        """
+        basis, present = self.bases[j][:-1], (self.codes[:, j] != ABSENT).float()[:, None]
+        share = torch.softmax(logits, 1)
+        mean = share @ basis
+        residual = (self.bases[j][self.codes[:, j]] - mean) * present
+        variance = (share @ basis**2 - mean**2) * present
+        noise = self.squares.T @ (residual**2 + variance)
+        noise[self.above] = self.squares_above.T @ (self._by_family(residual) ** 2 + self._by_family(variance))
+        return (self.features.T @ residual).abs() / (noise / 2).sqrt().clamp(min=1e-6)
+
+    def fit(self, j: int, chosen: Tensor, weights: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (A, F), where `chosen`, and bias (K,) that maximise the penalised likelihood; from those given."""
+        live = chosen.any(1)
+        features, mask, basis = self.features[:, live], chosen[live].float(), self.bases[j][:-1]
+        inner, outer = weights[live].requires_grad_(), bias.clone().requires_grad_()
+        optimizer = torch.optim.LBFGS([inner, outer], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            terms = features @ (inner * mask) @ basis.T
+            penalty = RIDGE / 2 * (inner * mask).square().sum() + LOOSE / 2 * outer.square().sum()
+            loss = self.loss(j, self.logits[j] + terms + outer) + penalty
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        out = torch.zeros_like(weights)
+        out[live] = inner.detach() * mask
+        return out, outer.detach()
+
+    def _by_family(self, x: Tensor) -> Tensor:
+        return x.new_zeros(int(self.family[-1]) + 1, x.shape[1]).index_add(0, self.family, x)
+
+
+def _never(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> dict[int, Tensor]:
+    """By source, among the row's own sub-columns before j: which pairs with codes of j cannot be."""
+    codes = torch.cat([seen.codes, held.codes])
+    family = torch.cat([seen.family, held.family + len(seen.family)])
+    sources = [i for i in range(j) if i not in spec.unseen]
+    tried = len(spec.cards) * (len(spec.cards) - 1) // 2
+    out = {}
+    for i in sources:
+        table = forbidden_pairs(codes[:, i], codes[:, j], family, (spec.cards[i], spec.cards[j]), tried)
+        if table is not None:
+            out[i] = table
+    return out
+
+
+def _ties_of(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> tuple[dict[int, Tensor], Tensor]:
+    """Forward selection of the sources of one sub-column: by source a table (K of the source, K of j), and a shift
+    (K,) of the frequencies that goes with them; no tables where nothing helps the held-out families.
+    """
+    nothing: tuple[dict[int, Tensor], Tensor] = {}, torch.zeros(spec.cards[j])
+    if (seen.codes[:, j] != ABSENT).sum() < SMALLEST:
+        return nothing
+    barred = [*spec.unseen, *range(j, len(spec.cards))]
+    allowed = ~torch.isin(seen.owner, torch.tensor(barred))
+    weights = torch.zeros(len(seen.owner), seen.bases[j].shape[1])
+    chosen, bias = torch.zeros_like(weights, dtype=torch.bool), torch.zeros(spec.cards[j])
+    best, lowest, waited = None, float(held.loss(j, held.logits[j])), 0
+    for _ in range(ROUNDS):
+        clear = torch.where(allowed[:, None] & ~chosen, seen.clearness(j, seen.shifted(j, weights, bias)), 0.0)
+        if not clear.numel() or clear.max() < CLEAR:
+            break
+        source = seen.owner[clear.max(1).values.argmax()]
+        chosen |= (clear > FAIR) & (seen.owner == source)[:, None]
+        weights, bias = seen.fit(j, chosen, weights, bias)
+        loss = float(held.loss(j, held.shifted(j, weights, bias)))
+        if loss < lowest:
+            best, lowest, waited = (weights, bias), loss, 0
+        elif (waited := waited + 1) == WAIT:
+            break
+    return (_as_tables(j, seen, best[0]), best[1]) if best is not None else nothing
+
+
+def _as_tables(j: int, rows: _Rows, weights: Tensor) -> dict[int, Tensor]:
+    sources = sorted(set(rows.owner[weights.any(1)].tolist()))
+    return {i: rows.bases[i][:-1] @ weights[rows.owner == i] @ rows.bases[j][:-1].T for i in sources}
+
+
+def _bases(spec: GeneratorSpec, ordered: list[list[list[float]]], batches: list[FamilyBatch]) -> list[Tensor]:
+    """For each source a float32 (K + 1, F): which of the commonest codes it is and where in its order, each scaled to
+    mean 0 and variance 1; zero for ABSENT, the last row.
+    """
+    data = concat(batches)
+    cards = spec.cards + spec.context_cards
+    columns = [*data.codes.T, *data.context.T]
+    bases = [_basis(codes, card, order) for codes, card, order in zip(columns, cards, ordered, strict=True)]
+    return bases + (bases[: len(spec.cards)] if spec.recurrent else [])
+
+
+def _basis(codes: Tensor, card: int, order: list[list[float]]) -> Tensor:
+    counts = torch.bincount(codes[codes != ABSENT], minlength=card).float()
+    share = counts / counts.sum().clamp(min=1)
+    commonest = torch.argsort(counts, descending=True, stable=True)[:COMMONEST]
+    told = commonest[(counts[commonest] >= SUPPORT) & (counts.sum() - counts[commonest] >= SUPPORT)]
+    places = torch.tensor(order, dtype=torch.float32).reshape(card, -1)[:, :ORDERED]
+    raw = torch.cat([F.one_hot(told, card).T.float(), places], 1)
+    centred = raw - share @ raw
+    spread = (share @ centred**2).sqrt()
+    return F.pad((centred / spread.clamp(min=FLAT))[:, spread > FLAT], (0, 0, 0, 1))
+
+
+def _logits(model: Autoregressive, batches: list[FamilyBatch]) -> dict[int, Tensor]:
+    """Of every drawn sub-column (N, K)."""
+    parts: dict[int, list[Tensor]] = {j: [] for group in model.groups for j in group}
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            for group, logits in zip(model.groups, model.code_logits(batch), strict=True):
+                for i, j in enumerate(group):
+                    parts[j].append(logits[i, :, : model.spec.cards[j]])
+    return {j: torch.cat(found) for j, found in parts.items()}
+
+
+def _first_rows(batches: list[FamilyBatch], rows: int) -> list[FamilyBatch]:
+    """The first batches with at least so many rows together, or all."""
+    out, total = [], 0
+    for batch in batches:
+        if total >= rows:
+            break
+        out.append(batch)
+        total += batch.rows
+    return out
+
+
+def _sums(a: dict[int, Tensor], b: dict[int, Tensor]) -> dict[int, Tensor]:
+    return {i: torch.stack([part[i] for part in (a, b) if i in part]).sum(0) for i in sorted(a.keys() | b.keys())}
