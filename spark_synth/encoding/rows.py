@@ -8,12 +8,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
+from spark_synth.encoding.plan import SAME, How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
 from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.encoding.views import number_of, quoted, time_units, value_view
+from spark_synth.schema.check import INTEGERS
 
 SPLITS = 1000  # numbers of the split into training and held-out families
 SHARES = 2  # categories per column whose share in the family is summarised
+NUMBERS = (*INTEGERS, "float", "double")
 NULL_FAMILY = "__null"  # family number of rows without an owner, NULL for all others
 
 
@@ -72,8 +74,18 @@ def summary_plans(child: TablePlan, edge: str, owner: bool) -> list[tuple[Summar
         made += [(child.time.column, stat, c) for stat, c in course]
     for value in child.values:
         made += [(value.column, stat, c) for stat, c in _statistics(value, child.columns)]
+    for column in _copied_numbers(child, edge):  # which rows they link to tells of a family, too
+        number = number_of(quoted(column), child.columns[column])
+        made += [(column, "mean", F.avg(number)), (column, "spread", F.stddev_pop(number))]
     empty = None  # the codec is fitted later, from the aggregates themselves
     return [(SummaryPlan(child.table, edge, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
+
+
+def _copied_numbers(child: TablePlan, edge: str) -> list[str]:
+    """Numbers that the rows of `child` have from rows that they link to by other keys than `edge`."""
+    links = [k for k in child.matched if not k.late and k.name != edge]
+    copied = dict.fromkeys(c for k in links for c, _ in k.copies if not c.startswith(SAME))
+    return [c for c in copied if child.columns[c] in NUMBERS or child.columns[c].startswith("decimal")]
 
 
 def statistics_by_key(rows: DataFrame, columns: tuple[str, ...], aggregates: list[Column]) -> DataFrame:

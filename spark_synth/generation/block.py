@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from spark_synth.encoding.text import TextMaker
 from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.decode import decode_values, decoded_fields
-from spark_synth.generation.masks import Room, Together
+from spark_synth.generation.masks import Given, Room, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.autoregressive import Autoregressive
@@ -34,8 +34,8 @@ class BlockJob:
 
     count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
     encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
-    tilt: float (K,) by sub-column, added to its logits. room: see generation.masks.Room. Paths must be readable from
-    executors.
+    tilt: float (K,) by sub-column, added to its logits. room: see generation.masks.Room. given: sub-columns whose codes
+    blocks bring along, as `__references`. Paths must be readable from executors.
     """
 
     folder: str
@@ -46,6 +46,7 @@ class BlockJob:
     parent: bool
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
     room: Mapping[int, np.ndarray] = field(default_factory=dict)
+    given: Sequence[int] = ()
 
 
 @dataclass
@@ -57,7 +58,7 @@ class _Loaded:
 
 def output_fields(plan: TablePlan, parent: bool) -> dict[str, str]:
     """Names and Spark types of what `block_maker` yields."""
-    fields = {"__idx": "bigint", **decoded_fields(plan)}
+    fields = {"__idx": "bigint", "__segment": "bigint", **decoded_fields(plan)}
     fields |= {f"o{i}": "string" for i in range(len(plan.owned))}
     fields |= {f"l{i}": "string" for i in range(len(plan.early))}
     fields |= {f"__late_{i}": "smallint" for i, k in enumerate(plan.matched) if k.late}
@@ -134,19 +135,26 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     plan, model = loaded.plan, loaded.model
     lengths, start = block["rows"].to_numpy(np.int64), block["start"].to_numpy(np.int64)
     number = int(block["block"].iloc[0])
-    rng = np.random.default_rng(stream(job.seed, "values", job.table, number))
-    generator = torch.Generator().manual_seed(stream(job.seed, "codes", job.table, number))
+    turn = "again" if job.given else "first"  # the same chances twice would give two families the same rows
+    rng = np.random.default_rng(stream(job.seed, "values", job.table, turn, number))
+    generator = torch.Generator().manual_seed(stream(job.seed, "codes", job.table, turn, number))
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
     room = Room(job.room, len(block)) if job.room else None
-    masks = Together([m for m in (clock, room) if m])
+    known = _known(block, "__references", len(job.given))
+    given = (
+        Given(dict(zip(job.given, known.numpy().T, strict=True)), plan.cards, lengths) if known is not None else None
+    )
+    masks = Together([m for m in (clock, given, room) if m])
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, sets=sets).numpy()
     _follow(plan, codes)
     family, inner = _members(lengths)
-    index = block["row"].to_numpy(np.int64)[family] + inner
+    head = block["row"].to_numpy(np.int64)[family]
+    index = head + inner
     out = decode_values(plan, codes, clock.times if clock else None, rng)
     out.insert(0, "__idx", index)
+    out["__segment"] = head
     for i in range(len(plan.owned)):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
     for i in range(len(plan.early)):

@@ -33,6 +33,29 @@ class Room:
             used[np.arange(len(codes)), codes[:, j]] += 1
 
 
+class Given:
+    """Implements models.base.Masks: codes that rows have in any case.
+
+    codes: int64 (N,) by sub-column, of the rows of all families after each other; cards: codes that each has; lengths:
+    int64 (B,), rows of each family.
+    """
+
+    def __init__(self, codes: Mapping[int, np.ndarray], cards: Sequence[int], lengths: np.ndarray) -> None:
+        self.codes, self.cards = codes, cards
+        self.first = np.cumsum(lengths) - lengths
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K): the code of the row at this step, or None for a sub-column that is drawn."""
+        if column not in self.codes:
+            return None
+        have = self.codes[column][self.first[:active] + step]
+        allowed: np.ndarray = np.arange(self.cards[column]) == have[:, None]
+        return allowed
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Nothing is used up."""
+
+
 class Together:
     """Implements models.base.Masks: each sub-column is narrowed by the first of `masks` that has something to say."""
 

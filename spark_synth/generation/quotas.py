@@ -1,7 +1,8 @@
 """Foreign keys into reference tables: each row of these gets the share of the made rows that it has of the real ones.
 
 Which row of a reference table a made row refers to is one of its values, drawn with the others. What a network draws is
-near the real shares, not equal to them; rows of a key that was drawn too often are given one that was drawn too seldom.
+near the real shares, not equal to them; rows of a key that was drawn too often are given one that was drawn too seldom,
+and the values of their families are drawn again, given these keys.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spark_synth.generation.matching import scattering
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
+from spark_synth.generation.structure import by_segment
 
 
 def reference_room(plan: TablePlan) -> dict[int, np.ndarray]:
@@ -32,18 +34,29 @@ def reference_room(plan: TablePlan) -> dict[int, np.ndarray]:
     return room
 
 
-def settled(run: Generation, plan: TablePlan, drawn: DataFrame) -> DataFrame:
-    """The drawn rows of a table with as many rows of every reference key as its real share, and no set of values
-    repeated that may occur once; written, if the table has such keys."""
+def reference_columns(plan: TablePlan) -> list[int]:
+    """The sub-columns that are keys of reference tables."""
+    return [at for _, _, _, at in _keys(plan)]
+
+
+def settled(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
+    """The segments of a table some of whose rows should have other reference keys than they were drawn with:
+    __segment, and the codes of the keys of all rows after each other, as __references.
+
+    Each key gets its real share of the rows, and no set of values is repeated that may occur once. rows: written ones.
+    """
     found = _keys(plan)
-    if not found:
-        return drawn
-    work = f"{run.work}/_settled/{plan.table}"
-    rows = run.stored(drawn, f"{work}/drawn")
+    columns = [F.col(column) for column, _, _, _ in found]
+    rows = rows.withColumn("__before", F.array(*columns))
     for column, _, codec, _ in found:
         rows = _to_quota(rows, column, codec)
-    rows = _separated(run, plan, rows, work)
-    return _retold(rows, plan) if "__context" in rows.columns else rows
+    rows = _separated(run, plan, rows, f"{run.work}/_settled/{plan.table}")
+    codes = F.array(*[_code(codec, F.col(column)) for column, _, codec, _ in found])
+    told = rows.select(
+        "__idx", "__segment", codes.alias("__references"), (F.col("__before") != F.array(*columns)).alias("__moved")
+    )
+    segments = by_segment(told, ["__references", "__moved"])
+    return segments.where(F.array_contains("__moved", True)).drop("__moved")
 
 
 def quotas(counts: Sequence[float], total: int) -> np.ndarray:
@@ -110,15 +123,6 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> 
             seed = stream(run.seed, "settle", plan.table, i)
             rows = separate(rows, drawn, inside[-1:], seed, f"{work}/u{i}", drop=False)
     return rows
-
-
-def _retold(rows: DataFrame, plan: TablePlan) -> DataFrame:
-    """`rows` whose codes, which rows of other tables are conditioned on, tell their reference keys as they are now."""
-    told = F.col("__context")
-    for column, _, codec, at in _keys(plan):
-        rest = F.slice(told, at + 2, F.size("__context"))
-        told = F.concat(F.slice(told, 1, at), F.array(_code(codec, F.col(column))), rest)
-    return rows.withColumn("__context", told)
 
 
 def _code(codec: CategoricalCodec, text: Column) -> Column:

@@ -40,7 +40,7 @@ def known_rows(run: Generation, plan: TablePlan, families: Families) -> DataFram
     if plan.sets:
         rows = _with_sets(run, plan, rows, families)
         names.append("sets")
-    arrays = _by_segment(_with_fixed(run, plan, rows), names)
+    arrays = by_segment(_with_fixed(run, plan, rows), names)
     return cut.join(arrays, F.col("row") == F.col("__segment")).drop("__segment")
 
 
@@ -99,7 +99,7 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     return rows.withColumn("fixed", F.concat(own, in_order(known)) if known else own)
 
 
-def _by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
+def by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
     """One row per segment: columns of its rows after each other, those that are arrays end to end."""
     arrays = {f.name for f in rows.schema.fields if f.dataType.typeName() == "array"}
     ordered = F.array_sort(F.collect_list(F.struct("__idx", *names))).alias("rows")

@@ -7,6 +7,7 @@ filled when every table exists (generation.links).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -16,7 +17,7 @@ from spark_synth.generation.block import BlockJob, block_maker, output_fields
 from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
-from spark_synth.generation.quotas import reference_room, settled
+from spark_synth.generation.quotas import reference_columns, reference_room, settled
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import known_rows
 
@@ -26,11 +27,22 @@ def generate_table(run: Generation, table: str) -> int:
     plan = run.plans[table]
     parent = any(table in p.sources for p in run.plans.values())
     families = families_of(run, plan)
-    room = reference_room(plan)
+    room, references = reference_room(plan), reference_columns(plan)
     job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
     cut = known_rows(run, plan, families) if plan.structure else families.cut
-    drawn = run.per_block(cut, families.blocks, block_maker(job), output_fields(plan, parent))
-    typed = assemble(settled(run, plan, drawn), plan, key_types(run, {table: families.count}))
+    fields = output_fields(plan, parent)
+    if references:
+        work = f"{run.work}/_settled/{table}"
+        cut = run.stored(cut, f"{work}/segments")
+    drawn = run.per_block(cut, families.blocks, block_maker(job), fields)
+    if references:
+        drawn = run.stored(drawn, f"{work}/drawn")
+        moved = run.stored(settled(run, plan, drawn), f"{work}/moved")
+        again = cut.join(moved, F.col("row") == F.col("__segment")).drop("__segment")
+        job = replace(job, given=references)
+        redrawn = run.per_block(again, families.blocks, block_maker(job), fields)
+        drawn = drawn.join(moved, "__segment", "left_anti").unionByName(redrawn)
+    typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
     return families.count
 

@@ -19,6 +19,7 @@ from spark_synth.schema.model import ForeignKey, Schema, Table
 # A parent with so few rows and so many children each is a hub (a country's customers), not the owner of a sequence.
 HUB_ROWS = 20
 HUB_CHILDREN = 3
+CLEARLY = 0.3  # by which the share of time's variance between families is larger under the key that is preferred
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,22 @@ def choose_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, Fo
 def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, OwnerChoice]:
     """The owner of every table and why it is.
 
-    A key marked `owner: true` wins; a primary key that is itself a foreign key must own (a 1:1 extension); otherwise
-    the parent with the most rows that is neither a hub, a reference table nor part of a cycle.
+    A key marked `owner: true` wins; a primary key that is itself a foreign key must own (a 1:1 extension); otherwise,
+    of the parents that are neither a hub, a reference table nor part of a cycle, the one whose rows lie clearly closer
+    together in time than those of others, or else the one with the most rows.
     """
     cyclic = cyclic_edges(schema)
     choices = {name: _choice(name, schema, row_counts, cyclic) for name in schema.tables}
     _refuse_owner_cycle({t: c.key for t, c in choices.items()})
     return choices
+
+
+def rivals(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, list[ForeignKey]]:
+    """The foreign keys of each table under which its rows may be sequences, where there are several to choose from."""
+    cyclic = cyclic_edges(schema)
+    found = {t: _sequences(t, schema, row_counts, cyclic) for t, v in schema.tables.items() if not v.reference}
+    named = {t for t, v in schema.tables.items() if any(fk.owner for fk in v.foreign_keys)}
+    return {t: keys for t, (keys, _) in found.items() if len(keys) > 1 and t not in named}
 
 
 def generation_order(
@@ -104,19 +114,36 @@ def _choice(name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tupl
         )
     if named:
         return OwnerChoice(named[0], "named by the user")
-    passed = {fk.name: why for fk in table.foreign_keys if (why := _unfit(name, fk, cyclic))}
-    fit = [fk for fk in table.foreign_keys if fk.name not in passed]
-    extensions = [fk for fk in fit if table.primary_key and set(table.primary_key) <= set(fk.columns)]
+    extensions = [fk for fk in table.foreign_keys if _extends(table, fk) and not _unfit(name, fk, cyclic)]
     if extensions:
         return OwnerChoice(extensions[0], "it is the primary key too, one row each")
-    passed |= {fk.name: why for fk in fit if (why := _no_sequence(name, fk, schema, rows))}
-    sequences = [fk for fk in fit if fk.name not in passed]
+    sequences, passed = _sequences(name, schema, rows, cyclic)
     if not sequences:
         return OwnerChoice(None, "; ".join(f"{k}: {why}" for k, why in passed.items()))
-    best = max(sequences, key=lambda fk: rows[fk.parent])
+    best, why = max(sequences, key=lambda fk: rows[fk.parent]), "the most parents"
+    closest = max(sequences, key=lambda fk: fk.gathered)
+    if closest.gathered > best.gathered + CLEARLY:
+        best, why = closest, "the closest together in time"
     each = f"{rows[name] / max(1, rows[best.parent]):,.1f} rows each on average"
-    most = f", the most parents of {len(sequences)} keys" if len(sequences) > 1 else ""
+    most = f", {why} of {len(sequences)} keys" if len(sequences) > 1 else ""
     return OwnerChoice(best, f"{rows[best.parent]:,} rows of {best.parent}{most}, {each}")
+
+
+def _sequences(
+    name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tuple[str, str]]
+) -> tuple[list[ForeignKey], dict[str, str]]:
+    """The foreign keys under which rows of a table may be sequences, and why the others are not."""
+    passed: dict[str, str] = {}
+    for fk in schema.tables[name].foreign_keys:
+        why = _unfit(name, fk, cyclic) or _no_sequence(name, fk, schema, rows)
+        if why:
+            passed[fk.name] = why
+    return [fk for fk in schema.tables[name].foreign_keys if fk.name not in passed], passed
+
+
+def _extends(table: Table, fk: ForeignKey) -> bool:
+    """Whether a row is a row of the parent too (1:1)."""
+    return bool(table.primary_key) and set(table.primary_key) <= set(fk.columns)
 
 
 def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | None:

@@ -18,6 +18,7 @@ from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import Kind, Orphans, Schema
 from spark_synth.schema.orphans import check_kept_orphans
 from spark_synth.sources.files import RawTable, read_file_table
+from spark_synth.sources.gathered import gather
 from spark_synth.sources.integrity import Edge, orphan_keys, repair_orphans
 from spark_synth.sources.parsing import cast_to
 from spark_synth.sources.sample import sample_tables
@@ -78,6 +79,7 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     database = Database(repaired.tables, schema, repaired.rows, repaired.orphans)
     _refuse_empty(database, "after rows without a parent were dropped")
     cut_cycles(schema, _null_shares(spark, database, cyclic_edges(schema)))
+    gather(spark, database.tables, schema, database.rows)
     kept = _kept_orphans(spark, database)
     if source.sample < 1:
         database = _sampled(spark, database, source.sample, seed, kept)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
-from spark_synth.generation.masks import Room, Together
+from spark_synth.generation.masks import Given, Room, Together
 from spark_synth.generation.quotas import quotas, reference_room, settled
 from spark_synth.generation.run import Generation
 
@@ -34,12 +34,11 @@ def drawn(spark: SparkSession) -> DataFrame:
     """1,000 rows of 500 owners: more of "a", fewer of "d" than there should be, the first ten rows without any."""
     key = F.array(*map(F.lit, "aaaabbbbcd")).getItem(F.pmod(F.hash("id"), F.lit(10)))
     ref = F.when(F.col("id") >= 10, key)
-    code = F.coalesce(F.ascii(ref) - 96, F.lit(0))
     return spark.range(1000).select(
         F.col("id").alias("__idx"),
         F.floor(F.col("id") / 2).cast("string").alias("o0"),
         ref.alias("x0"),
-        F.array(F.pmod("id", F.lit(3)), code, F.lit(1)).cast("array<smallint>").alias("__context"),
+        (F.col("id") - F.col("id") % 2).alias("__segment"),
     )
 
 
@@ -47,8 +46,12 @@ def run_in(spark: SparkSession, work: Path) -> Generation:
     return Generation(spark, {}, "", str(work), {}, 1.0, 5, 100, None)
 
 
-def rows_of(df: DataFrame) -> list[tuple[int, str, str | None, list[int]]]:
-    return [(r["__idx"], r["o0"], r["x0"], r["__context"]) for r in df.orderBy("__idx").collect()]
+def rows_of(df: DataFrame, moved: DataFrame | None = None) -> list[tuple[int, str, str | None]]:
+    """(number, owner, key) of the drawn rows, with the keys of `moved` segments as these say."""
+    found = {} if moved is None else {r["__segment"]: r["__references"] for r in moved.collect()}
+    rows = df.orderBy("__idx").collect()
+    old = [(r["__idx"], r["o0"], r["x0"]) for r in rows]
+    return [(i, o, ([None, *NAMES][found[i - i % 2][i % 2]] if i - i % 2 in found else ref)) for i, o, ref in old]
 
 
 def test_quotas_are_whole_and_add_up() -> None:
@@ -59,33 +62,38 @@ def test_quotas_are_whole_and_add_up() -> None:
 
 def test_keys_get_their_real_shares(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
     plan.unique = []
-    before, after = rows_of(drawn), rows_of(settled(run_in(spark, tmp_path), plan, drawn))
-    counts = Counter(ref for _, _, ref, _ in after)
+    moved = settled(run_in(spark, tmp_path), plan, drawn)
+    before, after = rows_of(drawn), rows_of(drawn, moved)
+    counts = Counter(ref for _, _, ref in after)
     assert counts == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
-    had = Counter(ref for _, _, ref, _ in before)
+    had = Counter(ref for _, _, ref in before)
     surplus = sum(max(0, had[k] - counts[k]) for k in NAMES)
     assert sum(b[2] != a[2] for b, a in zip(before, after, strict=True)) == surplus > 0  # no row more than needed
-    assert [a[:2] for a in after] == [b[:2] for b in before]
+    changed = {b[0] - b[0] % 2 for b, a in zip(before, after, strict=True) if a != b}
+    assert {r["__segment"] for r in moved.collect()} == changed  # nor a family drawn again for nothing
 
 
-def test_codes_tell_the_key_that_a_row_has_now(
+def test_rows_without_keys_that_need_to_move_are_left_alone(
     spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path
 ) -> None:
-    for index, _, ref, codes in rows_of(settled(run_in(spark, tmp_path), plan, drawn)):
-        assert codes == [index % 3, NAMES.index(ref) + 1 if ref else 0, 1]
+    plan.unique = []
+    exact = drawn.withColumn("x0", F.array(*map(F.lit, "aaaabbbccd")).getItem((F.col("__idx") % 10).cast("int")))
+    assert settled(run_in(spark, tmp_path), plan, exact).isEmpty()
+    none = drawn.withColumn("x0", F.lit(None).cast("string"))
+    assert settled(run_in(spark, tmp_path), plan, none).isEmpty()
 
 
 def test_no_pair_is_there_twice(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
-    pairs = Counter((o, ref) for _, o, ref, _ in rows_of(drawn) if ref)
+    pairs = Counter((o, ref) for _, o, ref in rows_of(drawn) if ref)
     assert max(pairs.values()) == 2
-    made = rows_of(settled(run_in(spark, tmp_path), plan, drawn))
-    assert max(Counter((o, ref) for _, o, ref, _ in made if ref).values()) == 1
-    assert Counter(ref for _, _, ref, _ in made) == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
+    made = rows_of(drawn, settled(run_in(spark, tmp_path), plan, drawn))
+    assert max(Counter((o, ref) for _, o, ref in made if ref).values()) == 1
+    assert Counter(ref for _, _, ref in made) == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
 
 
 def test_partitions_do_not_matter(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
-    one = rows_of(settled(run_in(spark, tmp_path / "a"), plan, drawn.repartition(1)))
-    assert one == rows_of(settled(run_in(spark, tmp_path / "b"), plan, drawn.repartition(5, "x0")))
+    one = rows_of(drawn, settled(run_in(spark, tmp_path / "a"), plan, drawn.repartition(1)))
+    assert one == rows_of(drawn, settled(run_in(spark, tmp_path / "b"), plan, drawn.repartition(5, "x0")))
 
 
 def test_a_family_draws_each_key_once(plan: TablePlan) -> None:
@@ -98,3 +106,13 @@ def test_a_family_draws_each_key_once(plan: TablePlan) -> None:
     assert mask.allowed(2, 1, 1, np.zeros((1, 3), dtype=np.int64)) is None
     plan.unique = []
     assert reference_room(plan) == {}
+
+
+def test_given_codes_are_the_only_ones_allowed() -> None:
+    mask = Given({1: np.array([2, 0, 1])}, [4, 3], np.array([2, 1]))
+    nothing = np.zeros((2, 2), dtype=np.int64)
+    first = mask.allowed(1, 2, 0, nothing)
+    assert first is not None and first.tolist() == [[False, False, True], [False, True, False]]
+    second = mask.allowed(1, 1, 1, nothing[:1])
+    assert second is not None and second.tolist() == [[True, False, False]]
+    assert mask.allowed(0, 2, 0, nothing) is None

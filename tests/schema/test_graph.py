@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spark_synth.errors import UserError
-from spark_synth.schema.graph import OwnerChoice, choose_owners, explain_owners, generation_order
+from spark_synth.schema.graph import OwnerChoice, choose_owners, explain_owners, generation_order, rivals
 from spark_synth.schema.model import Schema
 
 ROWS = {"countries": 10, "customers": 500, "cards": 500, "shops": 40, "orders": 4000, "staff": 60}
@@ -37,6 +37,21 @@ def test_every_choice_has_its_reason() -> None:
     order = generation_order(shop(), choose_owners(shop(), ROWS))
     assert order.index("customers") < min(order.index("cards"), order.index("orders"))
     assert order.index("shops") < order.index("orders")  # a link, whose rows the orders are conditioned on
+
+
+def test_rows_that_lie_together_in_time_are_a_sequence() -> None:
+    schema = shop()
+    by_shop, by_customer = schema.tables["orders"].foreign_keys
+    assert rivals(schema, ROWS) == {"orders": [by_shop, by_customer]}
+    by_shop.gathered, by_customer.gathered = 0.9, 0.2
+    assert chosen(schema)["orders"] == (
+        "orders.shop",
+        "40 rows of shops, the closest together in time of 2 keys, 100.0 rows each on average",
+    )
+    by_customer.gathered = 0.7  # not clearly less
+    assert chosen(schema)["orders"][0] == "orders.customer"
+    by_customer.owner = True
+    assert rivals(schema, ROWS) == {}
 
 
 def test_the_user_decides() -> None:
