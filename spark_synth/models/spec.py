@@ -31,6 +31,7 @@ class GeneratorSpec:
     pairs: sub-column -> columns of a row's surroundings whose codes speak to it through tables of pairs, ascending (see
         models.pairs).
     recurrent: whether rows depend on the rows before them in the family.
+    timed: whether these come before them in time, not by their keys.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
         empty: nothing (see encoding.codecs and training.associations).
     frequencies: code counts per sub-column in the training data (smoothed into the output biases).
@@ -46,6 +47,7 @@ class GeneratorSpec:
     sets: list[SetSpec] = field(default_factory=list)
     pairs: dict[int, list[int]] = field(default_factory=dict)
     recurrent: bool = False
+    timed: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
     features: list[list[list[float]]] = field(default_factory=list)
     context_features: list[list[list[float]]] = field(default_factory=list)

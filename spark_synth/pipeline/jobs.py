@@ -86,6 +86,7 @@ def generator_spec(
         linked={} if structure else _linked(plan, plans),
         sets=[] if structure else [_set(s, plans) for s in plan.sets],
         recurrent=plan.owner is not None,
+        timed=plan.time is not None,
         features=plan.features(plans)[:count],
         context_features=_context_features(plan, plans),
         frequencies=frequencies[:count],

@@ -191,7 +191,7 @@ def _bases(spec: GeneratorSpec, ordered: list[list[list[float]]], batches: list[
     cards = spec.cards + spec.context_cards
     columns = [*data.codes.T, *data.context.T]
     bases = [_basis(codes, card, order) for codes, card, order in zip(columns, cards, ordered, strict=True)]
-    return bases + (bases[: len(spec.cards)] if spec.recurrent else [])
+    return bases + (bases[: len(spec.cards)] if spec.timed else [])
 
 
 def _basis(codes: Tensor, card: int, order: list[list[float]]) -> Tensor:
