@@ -49,7 +49,10 @@ def figures(tables: Tables) -> tuple[float, float]:
 EDGES_FIRST = {"model.edges_first": True, "model.edges": "block"}
 
 
-@pytest.fixture(scope="module", params=[{}, EDGES_FIRST], ids=["owner first", "edges first"])
+WAYS = [pytest.param({}, id="owner first"), pytest.param(EDGES_FIRST, id="edges first", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=WAYS)
 def both(
     request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Tables, Tables]:
