@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spark_synth.models.base import Clock, Masks
-from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.pairs import PairTerms, Surroundings
 from spark_synth.models.running import running_sum
@@ -46,11 +46,10 @@ class Autoregressive(nn.Module):
         drawn = columns - spec.fixed
         self.register_buffer("offsets", code_offsets(spec.cards), persistent=False)
         self.register_buffer("context_offsets", code_offsets(spec.context_cards), persistent=False)
-        features = spec.features or _no_features(spec.cards)
+        features, above = spec.code_features()
         self.value = CodeTable(features, hidden, 0.5 / math.sqrt(columns))
         self.base = nn.Parameter(torch.full((hidden,), 0.2))
         if spec.context_cards:
-            above = spec.context_features or _no_features(spec.context_cards)
             self.context = CodeTable(above, hidden, 1 / math.sqrt(len(spec.context_cards)))
             self.summary = CodeTable(above, head, 0.05)
             self.mix = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
@@ -108,7 +107,7 @@ class Autoregressive(nn.Module):
         hidden = torch.baddbmm(self.inner_bias, running, self.inner)
         if self.spec.recurrent:
             before = self.same_before()
-            hidden = hidden + before[_before(index[:, fixed:], position, len(before) - 1).T]
+            hidden = hidden + before[of_sibling(index[:, fixed:], position, len(before) - 1).T]
         # One mask for all sub-columns of a row: drawing one for each would cost more than the layer itself.
         hidden = F.relu(self._add_summaries(hidden, batch.context, index, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
@@ -245,13 +244,3 @@ def _groups(spec: GeneratorSpec) -> list[list[int]]:
         groups.append([j for j in drawn if low < spec.cards[j] <= high])
         low = high
     return [g for g in groups if g]
-
-
-def _before(index: Tensor, position: Tensor, absent: int) -> Tensor:
-    """(N, C): index of the same sub-column in the previous sibling, the zero row where there is none."""
-    previous = torch.roll(index, 1, 0)
-    return torch.where(position[:, None] > 0, previous, torch.tensor(absent))
-
-
-def _no_features(cards: list[int]) -> list[list[list[float]]]:
-    return [[[]] * card for card in cards]

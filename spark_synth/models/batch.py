@@ -45,6 +45,11 @@ class FamilyBatch:
         return torch.arange(self.rows) - torch.repeat_interleave(first, self.lengths)
 
 
+def of_sibling(rows: Tensor, position: Tensor, nothing: int) -> Tensor:
+    """(N, C): what `rows` (N, C) has for the sibling before each row, `nothing` where position (N,) is 0."""
+    return torch.where(position[:, None] > 0, torch.roll(rows, 1, 0), torch.tensor(nothing))
+
+
 def concat(batches: list[FamilyBatch]) -> FamilyBatch:
     """One batch of all families, in order."""
     sets = [b.sets for b in batches if b.sets is not None]

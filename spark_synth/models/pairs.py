@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.shared import code_index, code_offsets
 from spark_synth.models.spec import GeneratorSpec
 
@@ -31,8 +31,7 @@ class Surroundings:
     @staticmethod
     def of(batch: FamilyBatch) -> Surroundings:
         """Of all rows of a batch."""
-        rolled = torch.roll(batch.codes, 1, 0)
-        before = torch.where(batch.position()[:, None] > 0, rolled, torch.tensor(ABSENT))
+        before = of_sibling(batch.codes, batch.position(), ABSENT)
         return Surroundings(batch.codes, batch.context.repeat_interleave(batch.lengths, 0), before)
 
     def take(self, sources: list[int]) -> Tensor:
@@ -46,17 +45,12 @@ class Surroundings:
         return torch.cat(parts, 1)
 
 
-def source_cards(spec: GeneratorSpec) -> list[int]:
-    """Codes per column of the surroundings."""
-    return spec.cards + spec.context_cards + spec.cards
-
-
 class PairTerms(nn.Module):
     """The tables (sum of the sources' cards, K) of some sub-columns, zero until they are fitted; sources ascend."""
 
     def __init__(self, spec: GeneratorSpec) -> None:
         super().__init__()
-        cards = source_cards(spec)
+        cards = spec.cards + spec.context_cards + spec.cards
         self.sources = spec.pairs
         self.offsets = {j: code_offsets([cards[i] for i in at]) for j, at in spec.pairs.items()}
         self.tables = nn.ParameterDict(

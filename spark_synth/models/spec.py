@@ -55,6 +55,11 @@ class GeneratorSpec:
     head: int = 64
     dropout: float = 0.1
 
+    def code_features(self) -> tuple[list[list[list[float]]], list[list[list[float]]]]:
+        """Features of the codes of all sub-columns, and of the context; none each where the spec has none."""
+        own = self.features or [[[]] * card for card in self.cards]
+        return own, self.context_features or [[[]] * card for card in self.context_cards]
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict."""
         return asdict(self)

@@ -51,9 +51,10 @@ def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, O
 def rivals(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, list[ForeignKey]]:
     """The foreign keys of each table under which its rows may be sequences, where there are several to choose from."""
     cyclic = cyclic_edges(schema)
-    found = {t: _sequences(t, schema, row_counts, cyclic) for t, v in schema.tables.items() if not v.reference}
-    named = {t for t, v in schema.tables.items() if any(fk.owner for fk in v.foreign_keys)}
-    return {t: keys for t, (keys, _) in found.items() if len(keys) > 1 and t not in named}
+    settled = {t for t, v in schema.tables.items() if v.reference or any(fk.owner for fk in v.foreign_keys)}
+    settled |= {t for t in schema.tables if _extensions(t, schema, cyclic)}
+    found = {t: _sequences(t, schema, row_counts, cyclic)[0] for t in schema.tables if t not in settled}
+    return {t: keys for t, keys in found.items() if len(keys) > 1}
 
 
 def generation_order(
@@ -114,7 +115,7 @@ def _choice(name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tupl
         )
     if named:
         return OwnerChoice(named[0], "named by the user")
-    extensions = [fk for fk in table.foreign_keys if _extends(table, fk) and not _unfit(name, fk, cyclic)]
+    extensions = _extensions(name, schema, cyclic)
     if extensions:
         return OwnerChoice(extensions[0], "it is the primary key too, one row each")
     sequences, passed = _sequences(name, schema, rows, cyclic)
@@ -141,9 +142,11 @@ def _sequences(
     return [fk for fk in schema.tables[name].foreign_keys if fk.name not in passed], passed
 
 
-def _extends(table: Table, fk: ForeignKey) -> bool:
-    """Whether a row is a row of the parent too (1:1)."""
-    return bool(table.primary_key) and set(table.primary_key) <= set(fk.columns)
+def _extensions(name: str, schema: Schema, cyclic: set[tuple[str, str]]) -> list[ForeignKey]:
+    """The foreign keys by which each row is a row of the parent too (1:1)."""
+    primary = set(schema.tables[name].primary_key)
+    keys = [fk for fk in schema.tables[name].foreign_keys if primary and primary <= set(fk.columns)]
+    return [fk for fk in keys if not _unfit(name, fk, cyclic)]
 
 
 def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | None:

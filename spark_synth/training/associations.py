@@ -35,8 +35,7 @@ def with_associations(spec: GeneratorSpec, batches: list[FamilyBatch]) -> Genera
     cards = spec.cards + spec.context_cards
     codes = torch.cat([data.codes, above], 1)[: max(1, MAX_CELLS // len(cards))]
     found = torch.split(code_places(codes, cards), cards)
-    own = spec.features or [[[]] * c for c in spec.cards]
-    context = spec.context_features or [[[]] * c for c in spec.context_cards]
+    own, context = spec.code_features()
     return dataclasses.replace(
         spec,
         features=_joined(own, list(found[: len(spec.cards)])),

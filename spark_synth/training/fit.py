@@ -94,12 +94,13 @@ def fit_table(job: FitJob) -> FitResult:
     result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
     if job.epochs and job.holdout_rows:
         seen = read_packs(f"{job.packs}/split=train", shape, SEEN_ROWS)
+        own, above = spec.code_features()  # those of their order, without what associations add
         spec = with_associations(spec, seen)
         model = Autoregressive(spec)
         fit = _Fit(job, spec, model, scratch)
         result = fit.run()
         seen = _rebatch(seen, job.batch_rows)
-        model = with_ties(model, _ordered(job), seen, fit.holdout)
+        model = with_ties(model, own + above, seen, fit.holdout)
         result.tables, result.tied_loss = sum(len(s) for s in model.spec.pairs.values()), fit.held_out(model)
         match_marginals(model, seen + fit.holdout)
         spec = model.spec
@@ -229,12 +230,6 @@ def _optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Op
         {"params": outputs, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=rate)
-
-
-def _ordered(job: FitJob) -> list[list[list[float]]]:
-    spec = GeneratorSpec.from_json(job.spec)
-    own = spec.features or [[[]] * card for card in spec.cards]
-    return own + (spec.context_features or [[[]] * card for card in spec.context_cards])
 
 
 def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:

@@ -48,10 +48,12 @@ def with_ties(
     cells = sum(b.shape[1] for b in bases) + sum(spec.cards)
     rows = min(MAX_ROWS, MAX_CELLS // cells)
     fitted, checked = (_Rows(model, _first_rows(part, rows), bases) for part in (seen, held))
+    codes = torch.cat([fitted.codes, checked.codes])
+    family = torch.cat([fitted.family, checked.family + len(fitted.family)])
     shifts: dict[int, Tensor] = {}
     tables: dict[int, dict[int, Tensor]] = {}
     for j in fitted.logits:
-        never = _never(j, spec, fitted, checked)
+        never = _never(j, spec, codes, family)
         for part in (fitted, checked):
             part.add(j, never)
         ties, shifts[j] = _ties_of(j, spec, fitted, checked)
@@ -137,10 +139,8 @@ class _Rows:
         return x.new_zeros(int(self.family[-1]) + 1, x.shape[1]).index_add(0, self.family, x)
 
 
-def _never(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> dict[int, Tensor]:
+def _never(j: int, spec: GeneratorSpec, codes: Tensor, family: Tensor) -> dict[int, Tensor]:
     """By source, among the row's own sub-columns before j: which pairs with codes of j cannot be."""
-    codes = torch.cat([seen.codes, held.codes])
-    family = torch.cat([seen.family, held.family + len(seen.family)])
     sources = [i for i in range(j) if i not in spec.unseen]
     tried = len(spec.cards) * (len(spec.cards) - 1) // 2
     out = {}
