@@ -6,7 +6,7 @@ filled when every table exists (generation.links).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
@@ -21,6 +21,8 @@ from spark_synth.generation.quotas import reference_columns, reference_room, set
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import known_rows
 
+Draw = Callable[[DataFrame, Sequence[int]], DataFrame]
+
 
 def generate_table(run: Generation, table: str) -> int:
     """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
@@ -30,21 +32,25 @@ def generate_table(run: Generation, table: str) -> int:
     room, references = reference_room(plan), reference_columns(plan)
     job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
     cut = known_rows(run, plan, families) if plan.structure else families.cut
-    fields = output_fields(plan, parent)
-    if references:
-        work = f"{run.work}/_settled/{table}"
-        cut = run.stored(cut, f"{work}/segments")
-    drawn = run.per_block(cut, families.blocks, block_maker(job), fields)
-    if references:
-        drawn = run.stored(drawn, f"{work}/drawn")
-        moved = run.stored(settled(run, plan, drawn), f"{work}/moved")
-        again = cut.join(moved, F.col("row") == F.col("__segment")).drop("__segment")
-        job = replace(job, given=references)
-        redrawn = run.per_block(again, families.blocks, block_maker(job), fields)
-        drawn = drawn.join(moved, "__segment", "left_anti").unionByName(redrawn)
+
+    def draw(segments: DataFrame, given: Sequence[int] = ()) -> DataFrame:
+        maker = block_maker(replace(job, given=given))
+        return run.per_block(segments, families.blocks, maker, output_fields(plan, parent))
+
+    drawn = _with_quotas(run, plan, cut, draw, references) if references else draw(cut)
     typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
     return families.count
+
+
+def _with_quotas(run: Generation, plan: TablePlan, cut: DataFrame, draw: Draw, references: Sequence[int]) -> DataFrame:
+    """The rows of segments `cut`; those with rows that should have other reference keys are drawn again with these."""
+    work = f"{run.work}/_settled/{plan.table}"
+    cut = run.stored(cut, f"{work}/segments")
+    first = run.stored(draw(cut, ()), f"{work}/drawn")
+    moved = run.stored(settled(run, plan, first), f"{work}/moved")
+    again = draw(cut.join(moved, F.col("row") == F.col("__segment")).drop("__segment"), references)
+    return first.join(moved, "__segment", "left_anti").unionByName(again)
 
 
 def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], str]) -> DataFrame:
