@@ -12,7 +12,7 @@ from torch import Tensor
 from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.models.base import Masks
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.sampling import inverse_cdf, stratified
+from spark_synth.models.sampling import inverse_cdf, likeness, stratified
 
 
 def draw_blocks(
@@ -39,7 +39,7 @@ def draw_blocks(
         if allowed is not None:
             narrowed = found.masked_fill(~torch.from_numpy(allowed), float("-inf"))
             found = torch.where(torch.isinf(narrowed).all(1, keepdim=True), found, narrowed)
-        drawn = inverse_cdf(found, stratified(active, generator))[:, None]
+        drawn = inverse_cdf(found, stratified(likeness(found), generator))[:, None]
         codes[first[:active] + step] = drawn
         if masks:
             masks.drawn(drawn.numpy())

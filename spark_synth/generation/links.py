@@ -61,7 +61,8 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
     if link.orphans:
         sized = with_orphans(run, table, link, sized, asking.where(F.col("__cell") == link.clusters), link.clusters)
     cells = link.clusters + bool(link.orphans)
-    return match(asking, sized, cells, stream(run.seed, "link", table, link.name), names)
+    once = run.plans[table].once_in_family(link.columns)
+    return match(asking, sized, cells, stream(run.seed, "link", table, link.name), names, once)
 
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:

@@ -1,9 +1,10 @@
 """Rows and stubs meet inside clusters: exact degrees on both sides, no cross join, no task that a hub fills.
 
 Every target row with degree d offers d stubs. Rows and stubs are numbered inside their cluster; as many of either side
-as the other has, evenly spread, get a slot of the cluster, and what is left over meets in the order of the clusters,
-where neighbours are alike. Inside a cluster row r takes stub (a r + b) mod M with a near M times the golden ratio and
-coprime to M, so that the siblings of a family take stubs that lie far apart. Both sides meet in one equi-join.
+as the other has get a slot of the cluster, and what is left over meets in the order of the clusters, where neighbours
+are alike. It is evenly spread, in runs where the rows of a family may have the same target, so that few families are
+torn apart. Inside a cluster row r takes stub (a r + b) mod M with a near M times the golden ratio and coprime to M, so
+that the siblings of a family take stubs that lie far apart. Both sides meet in one equi-join.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pyspark.sql import functions as F
 from spark_synth.generation.degrees import GOLDEN, prefix_sums, spread
 from spark_synth.generation.seeds import stream
 
+RUN = 16  # rows of a cluster, next to each other, that go to another cluster together
 PIECE = 1024  # stubs of one target that are numbered together
 WIDE = "decimal(38,0)"
 
@@ -46,19 +48,22 @@ class Cells:
         return begin
 
 
-def match(rows: DataFrame, targets: DataFrame, clusters: int, seed: int, keys: Sequence[str]) -> DataFrame:
+def match(
+    rows: DataFrame, targets: DataFrame, clusters: int, seed: int, keys: Sequence[str], once: bool = True
+) -> DataFrame:
     """`rows` with `keys` of the target row that each is linked to, __slot (from 0), and __low and __span, the slots of
     its cluster.
 
     rows: __idx, unique, and __cell, a cluster from 0, NULL for rows that want no target; they keep NULL.
-    targets: __idx, __cell, `size` (stubs, in all as many as there are rows that want one) and `keys`.
+    targets: __idx, __cell, `size` (stubs, in all as many as there are rows that want one) and `keys`. once: whether the
+    rows of a family must have different targets.
     """
     wanting = rows.where("__cell IS NOT NULL").withColumn("__one", F.lit(1).cast("bigint"))
     placed, asked = _ranked(wanting, "__one", clusters)
     offered, stubs = _ranked(targets, "size", clusters)
     cells = Cells(asked, stubs)
     count = int(asked.sum())
-    mine = _slot(F.col("__rank"), cells, cells.rows, seed)
+    mine = _slot(F.col("__rank"), cells, cells.rows, seed, 1 if once else RUN)
     known = placed.withColumn("__slot", mine).drop("__rank", "__one")
     theirs = _slot(F.col("__stub"), cells, cells.stubs, None)
     found = _numbered(offered, ["__cell", *keys], count).select(theirs.alias("__slot"), *keys)
@@ -76,13 +81,27 @@ def _ranked(rows: DataFrame, weight: str, clusters: int) -> tuple[DataFrame, np.
     return placed.withColumnRenamed("__start", "__rank"), totals
 
 
-def _slot(rank: Column, cells: Cells, side: np.ndarray, seed: int | None) -> Column:
-    """The slot of the row or stub with that rank in its cluster; seed: permutes the slots of the cluster."""
-    own, inside = _of(side), _of(cells.inside)
-    place = F.floor(rank.cast(WIDE) * inside / own).cast("bigint")
-    after = F.floor((rank + 1).cast(WIDE) * inside / own).cast("bigint")
+def _slot(rank: Column, cells: Cells, side: np.ndarray, seed: int | None, run: int = 1) -> Column:
+    """The slot of the row or stub with that rank in its cluster; seed: permutes the slots of the cluster; run: how many
+    next to each other are left over."""
+    left = side - cells.inside
+    runs = np.minimum(-(-left // run), cells.inside).clip(min=1)  # as many parts, each with a run at its end
+    part = _quotient((rank + 1).cast(WIDE) * _of(runs) - 1, _of(side))
+    over, after = _share(part, left, runs), _share(part + 1, left, runs)
+    end = _share(part + 1, side, runs) - after
+    place = F.least(rank - over, end).cast("bigint")
     slot = place if seed is None else _permuted(place, cells.inside, seed)
-    return F.when(after > place, _of(cells.begin) + slot).otherwise(_of(cells.left(side)) + rank - place)
+    return F.when(place < end, _of(cells.begin) + slot).otherwise(_of(cells.left(side)) + rank - place)
+
+
+def _share(part: Column, whole: np.ndarray, runs: np.ndarray) -> Column:
+    """How much of `whole` lies in the first parts."""
+    return _quotient(part.cast(WIDE) * _of(whole), _of(runs))
+
+
+def _quotient(a: Column, b: Column) -> Column:
+    """The whole part; unlike floor(a / b) it is exact for any size."""
+    return F.call_function("div", a, b.cast(WIDE))
 
 
 def _permuted(place: Column, sizes: np.ndarray, seed: int) -> Column:

@@ -143,7 +143,7 @@ class _Drawer:
             logits = logits + self.tilt[j]
         if allowed is not None:
             logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
-        return inverse_cdf(logits, stratified(active, self.generator))
+        return inverse_cdf(logits, stratified(likeness(logits), self.generator))
 
 
 def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -155,11 +155,29 @@ def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.where(torch.isinf(best[:, 0]), torch.tensor(ABSENT), drawn)
 
 
-def stratified(n: int, generator: torch.Generator) -> Tensor:
-    """n uniforms, one in each n-th of [0, 1), in random order: each is uniform, and together they are even.
+def likeness(logits: Tensor) -> Tensor:
+    """float (B,): the mean code of each row's chances; rows where it is about the same are likely to draw the same."""
+    codes = torch.arange(logits.shape[1], dtype=logits.dtype)
+    return F.softmax(logits, 1).nan_to_num() @ codes
 
-    Latin hypercube draws (McKay et al., 1979): counts of a small table come out as its probabilities say instead of
-    with binomial noise.
+
+def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
+    """n uniforms for rows with a `likeness` (n,): each is uniform, one lies in each n-th of [0, 1), and those of rows
+    that are alike are even among themselves, too.
+
+    Latin hypercube draws (McKay et al., 1979), taken in groups of about the root of n rows next to each other: counts
+    of a small table come out as its probabilities say instead of with binomial noise, also where these differ by row.
     """
-    strata = torch.randperm(n, generator=generator)
-    return (strata + torch.rand(n, generator=generator, dtype=torch.float64)) / n
+    n = len(alike)
+    size = max(1, round(n**0.5))
+    shuffled = torch.randperm(n, generator=generator)
+    order = shuffled[alike[shuffled].argsort(stable=True)]
+    group = torch.arange(n) // size
+    inner = (group + torch.rand(n, generator=generator, dtype=torch.float64)).argsort()
+    place = torch.empty(n, dtype=torch.float64)
+    place[inner] = (torch.arange(n) % size).double()  # a random order inside each group
+    jitter = torch.rand((2, n), generator=generator, dtype=torch.float64)
+    even = (place + jitter[0]) / (n - group * size).clamp(max=size)
+    out = torch.empty(n, dtype=torch.float64)
+    out[order] = (even.argsort().argsort() + jitter[1]) / n
+    return out

@@ -40,7 +40,7 @@ def explain_owners(schema: Schema, row_counts: Mapping[str, int]) -> dict[str, O
 
     A key marked `owner: true` wins; a primary key that is itself a foreign key must own (a 1:1 extension); otherwise,
     of the parents that are neither a hub, a reference table nor part of a cycle, the one whose rows lie clearly closer
-    together in time than those of others, or else the one with the most rows.
+    together in time, or else in the order of the primary key, than those of others, or else the one with the most rows.
     """
     cyclic = cyclic_edges(schema)
     choices = {name: _choice(name, schema, row_counts, cyclic) for name in schema.tables}
@@ -124,7 +124,7 @@ def _choice(name: str, schema: Schema, rows: Mapping[str, int], cyclic: set[tupl
     best, why = max(sequences, key=lambda fk: rows[fk.parent]), "the most parents"
     closest = max(sequences, key=lambda fk: fk.gathered)
     if closest.gathered > best.gathered + CLEARLY:
-        best, why = closest, "the closest together in time"
+        best, why = closest, "the closest together"
     each = f"{rows[name] / max(1, rows[best.parent]):,.1f} rows each on average"
     most = f", {why} of {len(sequences)} keys" if len(sequences) > 1 else ""
     return OwnerChoice(best, f"{rows[best.parent]:,} rows of {best.parent}{most}, {each}")

@@ -3,8 +3,9 @@
 A network that stops when held-out families get no more likely has shrunk what few rows show. Its residuals say where:
 for each drawn sub-column, the source whose codes go with the residuals most clearly (Rao's score test) gets a table of
 log-linear interactions, all tables of the sub-column are fitted again with the network's logits as offsets, and so on
-(forward selection) until the held-out families gain nothing any more. Pairs that cannot be (training.determined) are
-ruled out before.
+(forward selection) until the held-out families gain nothing any more. This is done once with all of a source that is
+fairly clear and once with what is beyond doubt, and the held-out families choose. Pairs that cannot be
+(training.determined) are ruled out before.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ MAX_CELLS = 40_000_000  # rows x features of their codes
 COMMONEST = 24  # codes of a column that are told apart
 SUPPORT = 5  # families, or rows, that a code needs to be told apart
 ORDERED = 2  # of the features that say where a code is in its column's order
-CLEAR, FAIR = 3.0, 2.0  # standard errors at which a source is taken, and with it its other moments
+CLEAR = 3.0  # standard errors at which a source is taken
+FAIR, CERTAIN = 2.0, 5.0  # and with it its other moments
 RIDGE, LOOSE = 3.0, 0.1  # penalties of weights and of shifts of the frequencies
 FLAT = 1e-3  # spread below which a feature says nothing
 ROUNDS, WAIT = 12, 2  # sources per sub-column at most; rounds without gain on held-out families
@@ -152,12 +154,25 @@ def _never(j: int, spec: GeneratorSpec, codes: Tensor, family: Tensor) -> dict[i
 
 
 def _ties_of(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> tuple[dict[int, Tensor], Tensor]:
-    """Forward selection of the sources of one sub-column: by source a table (K of the source, K of j), and a shift
-    (K,) of the frequencies that goes with them; no tables where nothing helps the held-out families.
+    """By source of sub-column j a table (K of the source, K of j), and a shift (K,) of the frequencies that goes with
+    them; no tables where nothing helps the held-out families.
     """
-    nothing: tuple[dict[int, Tensor], Tensor] = {}, torch.zeros(spec.cards[j])
-    if (seen.codes[:, j] != ABSENT).sum() < SMALLEST:
-        return nothing
+    found = []
+    if (seen.codes[:, j] != ABSENT).sum() >= SMALLEST:
+        found = [f for f in (_selected(j, spec, seen, held, least) for least in (FAIR, CERTAIN)) if f]
+    if not found:
+        return {}, torch.zeros(spec.cards[j])
+    _, weights, bias = min(found, key=lambda f: f[0])
+    return _as_tables(j, seen, weights), bias
+
+
+def _selected(
+    j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows, least: float
+) -> tuple[float, Tensor, Tensor] | None:
+    """Forward selection of sources: the loss of the held-out families, weights and bias, None where they gain nothing.
+
+    least: standard errors that a moment of a chosen source needs, if it is not the clearest one.
+    """
     barred = [*spec.unseen, *range(j, len(spec.cards))]
     allowed = ~torch.isin(seen.owner, torch.tensor(barred))
     weights = torch.zeros(len(seen.owner), seen.bases[j].shape[1])
@@ -168,14 +183,14 @@ def _ties_of(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> tuple[dic
         if not clear.numel() or clear.max() < CLEAR:
             break
         source = seen.owner[clear.max(1).values.argmax()]
-        chosen |= (clear > FAIR) & (seen.owner == source)[:, None]
+        chosen |= (clear >= min(least, float(clear.max()))) & (seen.owner == source)[:, None]
         weights, bias = seen.fit(j, chosen, weights, bias)
         loss = float(held.loss(j, held.shifted(j, weights, bias)))
         if loss < lowest:
-            best, lowest, waited = (weights, bias), loss, 0
+            best, lowest, waited = (loss, weights, bias), loss, 0
         elif (waited := waited + 1) == WAIT:
             break
-    return (_as_tables(j, seen, best[0]), best[1]) if best is not None else nothing
+    return best
 
 
 def _as_tables(j: int, rows: _Rows, weights: Tensor) -> dict[int, Tensor]:

@@ -84,6 +84,23 @@ def test_partitions_tasks_and_pieces_change_nothing(
     assert collected(match(wanting.repartition(7, "f"), targets, CLUSTERS, 3, ["__p0"])) == made
 
 
+def test_rows_that_go_elsewhere_lie_together_where_siblings_may_have_the_same_target(spark: SparkSession) -> None:
+    """One cluster asks for 200 rows more than it has stubs, the other has them."""
+    wanting = spark.range(ROWS).selectExpr("id as __idx", "cast(id % 2 as int) as __cell", "id div 10 as f")
+    targets = spark.createDataFrame(
+        [(0, 0, 400, "A"), (1, 1, 800, "B")], "__idx bigint, __cell int, size bigint, __p0 string"
+    )
+    torn = {}
+    for once in (True, False):
+        found = match(wanting, targets, 2, 3, ["__p0"], once).where("__cell = 0").select("f", "__p0").collect()
+        assert Counter(r["__p0"] for r in found) == {"A": 400, "B": 200}
+        targets_of = defaultdict(set)
+        for r in found:
+            targets_of[r["f"]].add(r["__p0"])
+        torn[once] = sum(len(t) > 1 for t in targets_of.values())
+    assert torn[True] > 100 and torn[False] < 30  # of 120 families with 5 such rows each
+
+
 def test_slots_are_shared_out() -> None:
     cells = Cells(np.array([5, 0, 9]), np.array([3, 4, 7]))
     assert cells.inside.tolist() == [3, 0, 7] and cells.begin.tolist() == [0, 3, 3]

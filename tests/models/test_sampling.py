@@ -4,23 +4,44 @@ import pytest
 import torch
 
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.sampling import inverse_cdf, stratified
+from spark_synth.models.sampling import inverse_cdf, likeness, stratified
 
 
 @pytest.mark.parametrize("n", [1, 2, 777])
 def test_there_is_one_uniform_in_each_stratum(n: int) -> None:
-    drawn = stratified(n, torch.Generator().manual_seed(n))
+    generator = torch.Generator().manual_seed(n)
+    drawn = stratified(torch.rand(n, generator=generator), generator)
     assert drawn.dtype == torch.float64
     assert torch.floor(drawn * n).long().sort().values.tolist() == list(range(n))
 
 
 def test_strata_come_in_random_order() -> None:
-    drawn = stratified(1000, torch.Generator().manual_seed(0))
+    drawn = stratified(torch.arange(1000.0), torch.Generator().manual_seed(0))
     ranks = drawn.argsort().argsort().double()
     assert abs(float(torch.corrcoef(torch.stack([ranks, torch.arange(1000).double()]))[0, 1])) < 0.1
 
 
-def testinverse_cdf_draws_by_probability() -> None:
+def test_rows_with_the_same_chances_are_even_among_themselves() -> None:
+    rare = torch.rand(900, generator=torch.Generator().manual_seed(1)) < 0.1  # these draw code 1 half of the time
+    logits = torch.where(rare, 0.0, -30.0)[:, None] * torch.tensor([0.0, 1.0])
+    for seed in range(20):
+        drawn = inverse_cdf(logits, stratified(likeness(logits), torch.Generator().manual_seed(seed)))
+        assert not drawn[~rare].any()
+        assert abs(int(drawn[rare].sum()) - int(rare.sum()) / 2) <= 4  # by chance: a standard deviation of 4.7
+
+
+def test_draws_of_two_columns_are_independent() -> None:
+    """Though both go by the same order of rows."""
+    generator = torch.Generator().manual_seed(2)
+    pairs = torch.stack([stratified(torch.arange(10_000.0), generator) for _ in range(2)])
+    quarters = (pairs * 4).long()
+    counts = torch.bincount(quarters[0] * 4 + quarters[1], minlength=16) / 10_000
+    assert float((counts - 1 / 16).abs().max()) < 0.008
+    near = torch.corrcoef(pairs[:, 1:] - pairs[:, :-1])[0, 1]
+    assert abs(float(near)) < 0.05
+
+
+def test_inverse_cdf_draws_by_probability() -> None:
     logits = torch.log(torch.tensor([[0.25, 0.5, 0.25]])).expand(4, 3)
     uniform = torch.tensor([0.1, 0.3, 0.74, 0.99], dtype=torch.float64)
     assert inverse_cdf(logits, uniform).tolist() == [0, 1, 1, 2]

@@ -46,7 +46,7 @@ def test_rows_that_lie_together_in_time_are_a_sequence() -> None:
     by_shop.gathered, by_customer.gathered = 0.9, 0.2
     assert chosen(schema)["orders"] == (
         "orders.shop",
-        "40 rows of shops, the closest together in time of 2 keys, 100.0 rows each on average",
+        "40 rows of shops, the closest together of 2 keys, 100.0 rows each on average",
     )
     by_customer.gathered = 0.7  # not clearly less
     assert chosen(schema)["orders"][0] == "orders.customer"

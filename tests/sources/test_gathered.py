@@ -53,6 +53,21 @@ def test_families_of_one_moment_are_no_sequence(spark: SparkSession, ratings: Da
     assert by_user.gathered == 0 and choose_owners(schema, ROWS)["ratings"] is by_movie
 
 
+@pytest.mark.parametrize("type_, owner", [("bigint", "order"), ("string", "product")])
+def test_numbers_that_rows_were_given_tell_when_they_came(spark: SparkSession, type_: str, owner: str) -> None:
+    schema = Schema()
+    for name in ("orders", "products"):
+        schema.add_table(name, primary_key="id")
+    schema.add_table("lines", primary_key="id")
+    for name in ("order", "product"):
+        schema.add_foreign_key(f"lines.{name}", f"{name}s.id")
+    lines = spark.range(1000).selectExpr(f"cast(id as {type_}) as id", "id div 10 as order", "id * 37 % 300 as product")
+    rows = {"orders": 100, "products": 300, "lines": 1000}
+    gather(spark, {"lines": lines}, schema, rows)
+    chosen = choose_owners(schema, rows)["lines"]
+    assert chosen is not None and chosen.name == f"lines.{owner}"
+
+
 def test_tables_with_one_key_are_not_looked_at(spark: SparkSession) -> None:
     schema = schema_of("at")
     schema.table("ratings").foreign_keys.pop()
