@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ SAMPLE = 20_000  # rows that the clusters are found from
 CATEGORIES = 8  # of a column that are told apart
 PLACES = 8  # coordinates of a cluster's centre that the generators see
 # What a block of features adds to the squared distance of two rows, on average.
-VALUES, DEGREES, NEIGHBOURS = 0.5, 1.0, 2.0
+VALUES, COPIED, DEGREES, NEIGHBOURS = 0.5, 1.0, 1.0, 2.0
 APART = 1e-4  # what the hash of a row adds where each is to have its own cluster
 
 
@@ -44,17 +45,20 @@ class _Space:
         return points
 
 
-def find_clusters(frame: DataFrame, plan: TablePlan, axes: int, seed: int) -> tuple[CodePlan, Column]:
+def find_clusters(
+    frame: DataFrame, plan: TablePlan, axes: int, copied: Collection[str], seed: int
+) -> tuple[CodePlan, Column]:
     """The clusters of a table, and the expression that tells the cluster of a row of `frame`.
 
     frame: rows with degrees and summaries, and __p0.. , their places by neighbours (`axes`; NULL without links).
+    copied: columns that the rows which link to these take over, so that they weigh more.
     """
     views = _views(plan, axes)
     share = min(1.0, 1.2 * SAMPLE / max(1, plan.rows))
     chosen = F.pmod(F.xxhash64("__hash", F.lit(seed)), F.lit(1 << 20)) < int(share * (1 << 20))
     sample = frame.where(chosen).select("__hash", *views).limit(2 * SAMPLE).toPandas()
     sample = sample.sort_values(list(sample.columns), kind="stable").reset_index(drop=True)
-    space = _space(sample, plan, axes)
+    space = _space(sample, plan, axes, copied)
     points = space.points(sample)
     distinct = len(np.unique(points.round(9), axis=0)) if len(points) else 1
     wanted = plan.rows if plan.rows <= ALONE else min(MAX_CLUSTERS, plan.rows // CLUSTER_ROWS)
@@ -80,7 +84,7 @@ def _views(plan: TablePlan, axes: int) -> list[Column]:
 
 
 def _blocks(part: pd.DataFrame, plan: TablePlan, axes: int) -> list[np.ndarray]:
-    """float64 (n, F) of each column; the order is that of `_weights`."""
+    """float64 (n, F) of each column; the order is that of the weights in `_space`."""
     blocks = []
     for i, value in enumerate(plan.values):
         code, codec = encode_value(value, part[f"v{i}"])[0], value.codecs[0]
@@ -101,15 +105,16 @@ def _one_hot(code: np.ndarray, card: int) -> np.ndarray:
     return shown
 
 
-def _space(sample: pd.DataFrame, plan: TablePlan, axes: int) -> _Space:
+def _space(sample: pd.DataFrame, plan: TablePlan, axes: int, copied: Collection[str]) -> _Space:
     """Every block brought to its weight: its features keep their variances relative to each other."""
     blocks = _blocks(sample, plan, axes)
     degrees, neighbours = len(plan.degrees), int(axes > 0)
     values = len(blocks) - degrees - neighbours - 1
-    apart = [APART if plan.rows <= ALONE else 0.0]
-    weights = (
-        [VALUES / max(1, values)] * values + apart + [DEGREES / max(1, degrees)] * degrees + [NEIGHBOURS] * neighbours
-    )
+    weights = [VALUES / max(1, values)] * values + [APART if plan.rows <= ALONE else 0.0]
+    weights += [DEGREES / max(1, degrees)] * degrees + [NEIGHBOURS] * neighbours
+    taken = [i for i, v in enumerate(plan.values) if v.column in copied]
+    for i in taken:
+        weights[i] += COPIED / len(taken)
     means, scales = [], []
     for block, weight in zip(blocks, weights, strict=True):
         spread = float(block.var(0).sum()) if len(block) else 0.0

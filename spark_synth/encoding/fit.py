@@ -32,13 +32,14 @@ from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
     add_bases,
     attach,
+    deeper_plans,
     order_rows,
     statistics_by_key,
     summary_plans,
 )
 from spark_synth.encoding.sets import plan_set
 from spark_synth.encoding.views import key_text, quoted
-from spark_synth.schema.graph import generation_order, links, owned_children
+from spark_synth.schema.graph import generation_order, links, owned_children, owners_last
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
 
@@ -99,14 +100,17 @@ def fit_database(
 
     each(order, ordered)
 
+    frames: dict[str, DataFrame] = {}
+
     def parents(t: str) -> None:
-        frame = _with_children(t, rows, plans, schema, owners)
-        frame = _write(spark, frame, f"{work}/frames/{t}")
-        _fit_carried(frame, plans[t])
+        frame = _with_children(t, rows, frames, plans, schema, owners)
+        frames[t] = _write(spark, frame, f"{work}/frames/{t}")
+        _fit_carried(frames[t], plans[t])
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         note(f"families of {t}")
 
-    each(order, parents)
+    for level in owners_last(owners):
+        each(level, parents)
     _fit_codes(spark, rows, plans, seed, work, note)
     for t in order:
         plans[t].sets = [plan_set(plans[j], plans) for j, join in joins.items() if join.first and join.link.parent == t]
@@ -180,11 +184,14 @@ def _base_candidates(plan: TablePlan, plans: Mapping[str, TablePlan], schema: Sc
 def _with_children(
     t: str,
     rows: Mapping[str, DataFrame],
+    frames: Mapping[str, DataFrame],
     plans: Mapping[str, TablePlan],
     schema: Schema,
     owners: Mapping[str, ForeignKey | None],
 ) -> DataFrame:
-    """The rows of `t` with __deg_<i> for every edge into it and __sum_<i> for every owned family; plans extended."""
+    """The rows of `t` with __deg_<i> for every edge into it and __sum_<i> for every owned family; plans extended.
+
+    frames: of the tables that it owns."""
     frame, plan = rows[t], plans[t]
     owned = {(c, fk.name) for c, fk in owned_children(t, owners)}
     for child, fk in schema.children(t):
@@ -200,10 +207,13 @@ def _with_children(
         late = any(k.name == fk.name and k.late for k in plans[child].links)
         most = 0 if late else MAX_SUMMARIES if mine else LINK_SUMMARIES
         made = summary_plans(plans[child], fk.name, mine)[:most]
+        if mine:
+            families = {(c, key.name) for c, key in owned_children(child, owners)}
+            made += deeper_plans(plans[child], families)[: min(LINK_SUMMARIES, MAX_SUMMARIES - len(made))]
         first = len(plan.summaries)
         plan.summaries += [s for s, _ in made]
         rename = {"__d": degree} | {f"__s{i}": f"__sum_{first + i}" for i in range(len(made))}
-        found = statistics_by_key(rows[child], fk.columns, [a for _, a in made])
+        found = statistics_by_key((frames if mine else rows)[child], fk.columns, [a for _, a in made])
         frame = attach(frame, fk.parent_columns, found, rename).fillna(0, subset=[degree])
     return frame
 
@@ -223,7 +233,8 @@ def _fit_codes(
 
     def code(t: str) -> None:
         mine = [place for place in found if place[0].parent == t]
-        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, seed)
+        copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
+        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, copied, seed)
         for n, link in enumerate(plans[t].matched):
             if link.parent == t:
                 frame = _with_levels(frame, link, n, lambda df, name: _write(spark, df, f"{work}/levels/{t}/{name}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -34,13 +34,18 @@ def neighbours(rows: DataFrame, plan: TablePlan, seed: int) -> list[tuple[End, D
     return found
 
 
-def with_codes(frame: DataFrame, plan: TablePlan, places: list[tuple[End, DataFrame, int]], seed: int) -> DataFrame:
-    """The frame of a table with __code, the cluster of each row; the plan gets its clusters."""
+def with_codes(
+    frame: DataFrame, plan: TablePlan, places: list[tuple[End, DataFrame, int]], copied: Collection[str], seed: int
+) -> DataFrame:
+    """The frame of a table with __code, the cluster of each row; the plan gets its clusters.
+
+    copied: columns that rows which link to these take over.
+    """
     columns, axes = frame.columns, 0
     for end, found, more in places:
         named = [F.col(f"p{i}").alias(f"__p{axes + i}") for i in range(more)]
         right = found.select(F.col("node").alias("__node"), *named)
         frame = frame.join(right, node(end.parent_columns) == F.col("__node"), "left").drop("__node")
         axes += more
-    plan.code, code = find_clusters(frame, plan, axes, seed)
+    plan.code, code = find_clusters(frame, plan, axes, copied, seed)
     return frame.select(*map(quoted, columns), code.alias("__code"))

@@ -20,7 +20,8 @@ from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
-PLAN_FORMAT = 10  # raised whenever plans of earlier code can no longer be read or mean something else
+DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
+PLAN_FORMAT = 11  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -72,12 +73,13 @@ class DegreePlan:
 
 @dataclass
 class SummaryPlan:
-    """One statistic of the rows of `table` under foreign key `edge`: `stat` of their value (or time) `column`."""
+    """One statistic of the rows of `table` under foreign key `edge`: `stat` of their value (or time) `column`, or the
+    mean of their degree or summary of that number."""
 
     table: str
     edge: str
     column: str
-    stat: str  # mean | spread | share:<category> | first | span
+    stat: str  # mean | spread | share:<category> | first | span | degree:<number> | below:<number>
     codec: NumericCodec
     at: int = -1
 

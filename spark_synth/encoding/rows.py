@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import SAME, How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
+from spark_synth.encoding.plan import BELOW, DEGREE, SAME, How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
 from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.encoding.views import number_of, quoted, time_units, value_view
 from spark_synth.schema.check import INTEGERS
@@ -76,9 +76,27 @@ def summary_plans(child: TablePlan, edge: str, owner: bool) -> list[tuple[Summar
         made += [(value.column, stat, c) for stat, c in _statistics(value, child.columns)]
     for column in _copied_numbers(child, edge):  # which rows they link to tells of a family, too
         number = number_of(quoted(column), child.columns[column])
-        made += [(column, "mean", F.avg(number)), (column, "spread", F.stddev_pop(number))]
+        made += [(column, "mean", _mean(number)), (column, "spread", F.stddev_pop(number))]
     empty = None  # the codec is fitted later, from the aggregates themselves
     return [(SummaryPlan(child.table, edge, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
+
+
+def deeper_plans(child: TablePlan, owned: Collection[tuple[str, str]]) -> list[tuple[SummaryPlan, Column]]:
+    """(plan without codec, aggregate) of what a row carries of the rows below those of its family: how many each has on
+    average, and the mean of what it carries of them. A customer whose orders are large places large orders.
+
+    owned: (table, foreign key) of the families that rows of `child` own.
+    """
+    assert child.owner is not None
+    made: list[tuple[str, str, Column]] = []
+    for i, degree in enumerate(child.degrees):
+        if (degree.table, degree.edge) in owned:
+            made.append((degree.table, f"{DEGREE}{i}", _mean(F.col(f"__deg_{i}"))))
+    for i, s in enumerate(child.summaries):
+        if (s.table, s.edge) in owned and s.stat == "mean":
+            made.append((s.column, f"{BELOW}{i}", _mean(F.col(f"__sum_{i}"))))
+    empty = None
+    return [(SummaryPlan(child.table, child.owner.name, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
 
 
 def _copied_numbers(child: TablePlan, edge: str) -> list[str]:
@@ -116,14 +134,19 @@ def _null_family(owner: OwnerPlan) -> Column:
 def _statistics(value: ValuePlan, types: dict[str, str]) -> list[tuple[str, Column]]:
     view = value_view(value, types)
     if value.how in (How.NUMERIC, How.SINCE, How.CLOCK, How.NEAR):
-        return [("mean", F.avg(view)), ("spread", F.stddev_pop(view))]
+        return [("mean", _mean(view)), ("spread", F.stddev_pop(view))]
     if value.how is How.DAY:
-        return [("mean", F.avg(number_of(quoted(value.column), types[value.column])))]
+        return [("mean", _mean(number_of(quoted(value.column), types[value.column])))]
     if value.how is How.CATEGORY:
         categories = value.codecs[0].categories  # type: ignore[union-attr]
         shown = categories[: 1 if len(categories) == 2 else SHARES]
         return [(f"share:{c}", F.avg((view == c).cast("double"))) for c in shown] if len(categories) > 1 else []
     return []
+
+
+def _mean(number: Column) -> Column:
+    """To seven digits: beyond, means of the same numbers differ by the order in which these were added."""
+    return F.avg(number).cast("float").cast("double")
 
 
 def unit_of(df: DataFrame, column: str, type_: str) -> int:

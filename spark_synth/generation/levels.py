@@ -54,7 +54,7 @@ def _counts(rows: DataFrame, level: str) -> dict[int, int]:
 
 def _contiguous(level: Column, counts: dict[int, int]) -> Column:
     """The level, or the first that no row has drawn where that is above it; the first row starts where none does."""
-    empty = next(n for n in range(len(counts) + 1) if n and n not in counts)
+    empty = next(n for n in range(1, len(counts) + 2) if n not in counts)
     if 0 not in counts:
         level = F.when(F.col("__idx") == 0, 0).otherwise(level)
     return F.least(level, F.lit(empty))

@@ -164,13 +164,6 @@ class Autoregressive(nn.Module):
         parts = (position, size - 1 - position, size)
         return torch.stack([p(bucket(x)) for p, x in zip(self.places, parts, strict=True)]).sum(0)
 
-    @torch.no_grad()
-    def shift_bias(self, column: int, shift: Tensor) -> None:
-        """Add shift (K,) to the output bias of a sub-column."""
-        for group, bias in zip(self.groups, self.outer_bias, strict=True):
-            if column in group:
-                bias[group.index(column), 0, : len(shift)] += shift
-
     # -- sampling ---------------------------------------------------------------------------------------------
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.join_plan import SetPlan
-from spark_synth.encoding.plan import STRUCTURE, TablePlan
+from spark_synth.encoding.plan import BELOW, DEGREE, STRUCTURE, SummaryPlan, TablePlan
 from spark_synth.encoding.training_set import TrainingSet
 from spark_synth.models.spec import GeneratorSpec, SetSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
@@ -105,10 +105,21 @@ def _summaries(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, lis
     """Sub-column -> places in the context of what the owner carries of the same column."""
     found: dict[int, list[int]] = {}
     for s in plans[plan.owner.parent].summaries if plan.owner else []:
-        at = plan.column_at(s.column) if (s.table, s.edge) == (plan.table, plan.owner.name) else None  # type: ignore[union-attr]
-        if at is not None:
-            found.setdefault(at, []).append(s.at)
+        if (s.table, s.edge) == (plan.table, plan.owner.name):  # type: ignore[union-attr]
+            at = _summarised(plan, s)
+            if at is not None and at >= plan.fixed:
+                found.setdefault(at, []).append(s.at)
     return found
+
+
+def _summarised(plan: TablePlan, summary: SummaryPlan) -> int | None:
+    """The sub-column of `plan` that its owner's summary tells of."""
+    kind, _, number = summary.stat.partition(":")
+    if f"{kind}:" == DEGREE:
+        return plan.degrees[int(number)].at
+    if f"{kind}:" == BELOW:
+        return plan.summaries[int(number)].at
+    return plan.column_at(summary.column)
 
 
 def _linked(plan: TablePlan, plans: Mapping[str, TablePlan]) -> dict[int, list[int]]:

@@ -97,6 +97,18 @@ def owned_children(table: str, owners: Mapping[str, ForeignKey | None]) -> list[
     return [(t, fk) for t, fk in owners.items() if fk is not None and fk.parent == table]
 
 
+def owners_last(owners: Mapping[str, ForeignKey | None]) -> list[list[str]]:
+    """All tables, those whose rows own no families first, then the owners of these, and so on."""
+    height: dict[str, int] = {}
+
+    def of(t: str) -> int:
+        if t not in height:
+            height[t] = 1 + max((of(c) for c, _ in owned_children(t, owners)), default=-1)
+        return height[t]
+
+    return [[t for t in owners if of(t) == level] for level in range(1 + max((of(t) for t in owners), default=-1))]
+
+
 def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:
     """The foreign keys of a table other than its owner, and those that follow from another."""
     return [fk for fk in table.foreign_keys if not fk.implied and (owner is None or fk.name != owner.name)]

@@ -29,7 +29,7 @@ SUPPORT = 5  # families, or rows, that a code needs to be told apart
 ORDERED = 2  # of the features that say where a code is in its column's order
 CLEAR = 3.0  # standard errors at which a source is taken
 FAIR, CERTAIN = 2.0, 5.0  # and with it its other moments
-RIDGE, LOOSE = 3.0, 0.1  # penalties of weights and of shifts of the frequencies
+RIDGE = 3.0  # penalty of weights; the frequencies stay, which are known from more rows than these (models.marginals)
 FLAT = 1e-3  # spread below which a feature says nothing
 ROUNDS, WAIT = 12, 2  # sources per sub-column at most; rounds without gain on held-out families
 STEPS = 12  # of L-BFGS a round
@@ -52,20 +52,16 @@ def with_ties(
     fitted, checked = (_Rows(model, _first_rows(part, rows), bases) for part in (seen, held))
     codes = torch.cat([fitted.codes, checked.codes])
     family = torch.cat([fitted.family, checked.family + len(fitted.family)])
-    shifts: dict[int, Tensor] = {}
     tables: dict[int, dict[int, Tensor]] = {}
     for j in fitted.logits:
         never = _never(j, spec, codes, family)
         for part in (fitted, checked):
             part.add(j, never)
-        ties, shifts[j] = _ties_of(j, spec, fitted, checked)
-        tables[j] = _sums(ties, never)
+        tables[j] = _sums(_ties_of(j, spec, fitted, checked), never)
     tables = {j: of for j, of in tables.items() if of}
     tied = Autoregressive(dataclasses.replace(spec, pairs={j: list(of) for j, of in tables.items()}))
     stacked = {f"pairs.tables.{j}": torch.cat(list(of.values())) for j, of in tables.items()}
     tied.load_state_dict(model.state_dict() | stacked)
-    for j, shift in shifts.items():
-        tied.shift_bias(j, shift)
     return tied
 
 
@@ -88,11 +84,11 @@ class _Rows:
         self.squares, self.squares_above = self.features**2, self.features[first][:, self.above] ** 2
         self.logits = _logits(model, batches)
 
-    def shifted(self, j: int, weights: Tensor, bias: Tensor) -> Tensor:
+    def shifted(self, j: int, weights: Tensor) -> Tensor:
         """(N, K): logits with the terms weights (A, F) between features of sources and features of codes of j."""
         live = weights.any(1)
         terms: Tensor = self.features[:, live] @ weights[live]
-        return self.logits[j] + terms @ self.bases[j][:-1].T + bias
+        return self.logits[j] + terms @ self.bases[j][:-1].T
 
     def add(self, j: int, tables: dict[int, Tensor]) -> None:
         """Count tables (K of a source, K of j) by source as part of what the network says."""
@@ -112,30 +108,29 @@ class _Rows:
         share = torch.softmax(logits, 1)
         mean = share @ basis
         residual = (self.bases[j][self.codes[:, j]] - mean) * present
-        variance = (share @ basis**2 - mean**2) * present
+        variance = (share @ basis**2 - mean**2).clamp(min=0) * present
         noise = self.squares.T @ (residual**2 + variance)
         noise[self.above] = self.squares_above.T @ (self._by_family(residual) ** 2 + self._by_family(variance))
         return (self.features.T @ residual).abs() / (noise / 2).sqrt().clamp(min=1e-6)
 
-    def fit(self, j: int, chosen: Tensor, weights: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (A, F), where `chosen`, and bias (K,) that maximise the penalised likelihood; from those given."""
+    def fit(self, j: int, chosen: Tensor, weights: Tensor) -> Tensor:
+        """Weights (A, F), where `chosen`, that maximise the penalised likelihood; from those given."""
         live = chosen.any(1)
         features, mask, basis = self.features[:, live], chosen[live].float(), self.bases[j][:-1]
-        inner, outer = weights[live].requires_grad_(), bias.clone().requires_grad_()
-        optimizer = torch.optim.LBFGS([inner, outer], max_iter=STEPS, line_search_fn="strong_wolfe")
+        inner = weights[live].requires_grad_()
+        optimizer = torch.optim.LBFGS([inner], max_iter=STEPS, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
             optimizer.zero_grad()
             terms = features @ (inner * mask) @ basis.T
-            penalty = RIDGE / 2 * (inner * mask).square().sum() + LOOSE / 2 * outer.square().sum()
-            loss = self.loss(j, self.logits[j] + terms + outer) + penalty
+            loss = self.loss(j, self.logits[j] + terms) + RIDGE / 2 * (inner * mask).square().sum()
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         out = torch.zeros_like(weights)
         out[live] = inner.detach() * mask
-        return out, outer.detach()
+        return out
 
     def _by_family(self, x: Tensor) -> Tensor:
         return x.new_zeros(int(self.family[-1]) + 1, x.shape[1]).index_add(0, self.family, x)
@@ -153,41 +148,34 @@ def _never(j: int, spec: GeneratorSpec, codes: Tensor, family: Tensor) -> dict[i
     return out
 
 
-def _ties_of(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> tuple[dict[int, Tensor], Tensor]:
-    """By source of sub-column j a table (K of the source, K of j), and a shift (K,) of the frequencies that goes with
-    them; no tables where nothing helps the held-out families.
-    """
+def _ties_of(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows) -> dict[int, Tensor]:
+    """By source of sub-column j a table (K of the source, K of j); none where nothing helps the held-out families."""
     found = []
     if (seen.codes[:, j] != ABSENT).sum() >= SMALLEST:
         found = [f for f in (_selected(j, spec, seen, held, least) for least in (FAIR, CERTAIN)) if f]
-    if not found:
-        return {}, torch.zeros(spec.cards[j])
-    _, weights, bias = min(found, key=lambda f: f[0])
-    return _as_tables(j, seen, weights), bias
+    return _as_tables(j, seen, min(found, key=lambda f: f[0])[1]) if found else {}
 
 
-def _selected(
-    j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows, least: float
-) -> tuple[float, Tensor, Tensor] | None:
-    """Forward selection of sources: the loss of the held-out families, weights and bias, None where they gain nothing.
+def _selected(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows, least: float) -> tuple[float, Tensor] | None:
+    """Forward selection of sources: the loss of the held-out families and weights, None where they gain nothing.
 
     least: standard errors that a moment of a chosen source needs, if it is not the clearest one.
     """
     barred = [*spec.unseen, *range(j, len(spec.cards))]
     allowed = ~torch.isin(seen.owner, torch.tensor(barred))
     weights = torch.zeros(len(seen.owner), seen.bases[j].shape[1])
-    chosen, bias = torch.zeros_like(weights, dtype=torch.bool), torch.zeros(spec.cards[j])
+    chosen = torch.zeros_like(weights, dtype=torch.bool)
     best, lowest, waited = None, float(held.loss(j, held.logits[j])), 0
     for _ in range(ROUNDS):
-        clear = torch.where(allowed[:, None] & ~chosen, seen.clearness(j, seen.shifted(j, weights, bias)), 0.0)
+        clear = torch.where(allowed[:, None] & ~chosen, seen.clearness(j, seen.shifted(j, weights)), 0.0)
         if not clear.numel() or clear.max() < CLEAR:
             break
         source = seen.owner[clear.max(1).values.argmax()]
         chosen |= (clear >= min(least, float(clear.max()))) & (seen.owner == source)[:, None]
-        weights, bias = seen.fit(j, chosen, weights, bias)
-        loss = float(held.loss(j, held.shifted(j, weights, bias)))
+        weights = seen.fit(j, chosen, weights)
+        loss = float(held.loss(j, held.shifted(j, weights)))
         if loss < lowest:
-            best, lowest, waited = (loss, weights, bias), loss, 0
+            best, lowest, waited = (loss, weights), loss, 0
         elif (waited := waited + 1) == WAIT:
             break
     return best

@@ -1,0 +1,47 @@
+"""Clusters of linked rows go by what the rows that link to them take over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import SparkSession
+
+from spark_synth.encoding.columns import ColumnSettings
+from spark_synth.encoding.fit import fit_database
+from spark_synth.schema import Schema
+from spark_synth.schema.graph import choose_owners
+
+NOISE = [f"noise{i}" for i in range(8)]
+
+
+def test_clusters_tell_what_is_copied(spark: SparkSession, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = {n: rng.random(120) for n in NOISE}
+    products = pd.DataFrame({"id": np.arange(120), "price": rng.gamma(2, 20, 120).round(2), **noise})
+    lines = pd.DataFrame({"id": np.arange(1500), "order": np.arange(1500) // 5, "product": rng.integers(0, 120, 1500)})
+    lines["price"] = products["price"].to_numpy()[lines["product"]]
+    schema, tables = Schema(), {}
+    for name, frame in (("orders", pd.DataFrame({"id": np.arange(300)})), ("products", products), ("lines", lines)):
+        schema.add_table(name, "id", {c: "numeric" for c in ("price", *NOISE) if c in frame})
+        tables[name] = spark.createDataFrame(frame)
+    schema.add_foreign_key("lines.order", "orders.id")
+    schema.add_foreign_key("lines.product", "products.id")
+    for name, table in tables.items():
+        columns = schema.tables[name].columns
+        for c, kind in table.dtypes:
+            columns[c] = columns[c].model_copy(update={"type": kind})
+    owners = choose_owners(schema, {t: df.count() for t, df in tables.items()})
+    settings = ColumnSettings(16, None)
+    fitted = fit_database(spark, tables, schema, owners, {}, lambda _: settings, 50, 0, str(tmp_path), lambda _: None)
+    (link,) = fitted.plans["lines"].matched
+    assert link.copies == (("price", "price"),)
+    rows = fitted.frame(spark, "products").toPandas()
+
+    def told(column: str) -> float:
+        ranks = rows[column].rank()
+        return 1 - float((ranks - ranks.groupby(rows["__code"]).transform("mean")).var() / ranks.var())
+
+    assert rows["__code"].nunique() == 20
+    assert told("price") > max(0.7, 1.5 * max(told(n) for n in NOISE))
