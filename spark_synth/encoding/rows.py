@@ -77,8 +77,7 @@ def summary_plans(child: TablePlan, edge: str, owner: bool) -> list[tuple[Summar
     for column in _copied_numbers(child, edge):  # which rows they link to tells of a family, too
         number = number_of(quoted(column), child.columns[column])
         made += [(column, "mean", _mean(number)), (column, "spread", F.stddev_pop(number))]
-    empty = None  # the codec is fitted later, from the aggregates themselves
-    return [(SummaryPlan(child.table, edge, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
+    return _unfitted(child.table, edge, made)
 
 
 def deeper_plans(child: TablePlan, owned: Collection[tuple[str, str]]) -> list[tuple[SummaryPlan, Column]]:
@@ -95,8 +94,13 @@ def deeper_plans(child: TablePlan, owned: Collection[tuple[str, str]]) -> list[t
     for i, s in enumerate(child.summaries):
         if (s.table, s.edge) in owned and s.stat == "mean":
             made.append((s.column, f"{BELOW}{i}", _mean(F.col(f"__sum_{i}"))))
-    empty = None
-    return [(SummaryPlan(child.table, child.owner.name, column, stat, empty), c) for column, stat, c in made]  # type: ignore[arg-type]
+    return _unfitted(child.table, child.owner.name, made)
+
+
+def _unfitted(table: str, edge: str, made: list[tuple[str, str, Column]]) -> list[tuple[SummaryPlan, Column]]:
+    """Plans of (column, statistic, aggregate); the codecs are fitted later, from the aggregates themselves."""
+    empty: NumericCodec = None  # type: ignore[assignment]
+    return [(SummaryPlan(table, edge, column, stat, empty), aggregate) for column, stat, aggregate in made]
 
 
 def _copied_numbers(child: TablePlan, edge: str) -> list[str]:

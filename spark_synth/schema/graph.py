@@ -99,14 +99,10 @@ def owned_children(table: str, owners: Mapping[str, ForeignKey | None]) -> list[
 
 def owners_last(owners: Mapping[str, ForeignKey | None]) -> list[list[str]]:
     """All tables, those whose rows own no families first, then the owners of these, and so on."""
-    height: dict[str, int] = {}
-
-    def of(t: str) -> int:
-        if t not in height:
-            height[t] = 1 + max((of(c) for c, _ in owned_children(t, owners)), default=-1)
-        return height[t]
-
-    return [[t for t in owners if of(t) == level] for level in range(1 + max((of(t) for t in owners), default=-1))]
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(owners)
+    graph.add_edges_from((t, fk.parent) for t, fk in owners.items() if fk)
+    return [list(level) for level in nx.topological_generations(graph)]
 
 
 def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:
