@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spark_synth.encoding.join_plan import BlockPlan
-from spark_synth.models.base import Masks
+from spark_synth.models.base import Masks, Tilt
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.sampling import inverse_cdf, likeness, stratified
 
@@ -21,13 +21,13 @@ def draw_blocks(
     lengths: Tensor,
     generator: torch.Generator,
     masks: Masks | None = None,
-    tilt: Tensor | None = None,
+    tilt: Tilt | None = None,
 ) -> Tensor:
     """Codes int64 (N, 1) of the links of families, longest first; context int64 (B, P) of their owners, ABSENT for
-    families without one, which draw as all together do; tilt: float (K,), added to the logits."""
+    families without one, which draw as all together do; tilt: what is added to the logits."""
     counts = torch.tensor(plan.counts, dtype=torch.float64)
     counts = torch.cat([counts, counts.sum(0, keepdim=True)])
-    logits = torch.log(counts) + (tilt if tilt is not None else 0.0)
+    logits = torch.log(counts) + (tilt.added if tilt else 0.0)
     own = context[:, plan.by] if plan.by >= 0 else torch.full((len(lengths),), ABSENT)
     block = torch.where((own == ABSENT) | (counts.sum(1)[own] == 0), len(counts) - 1, own)
     first = torch.cumsum(lengths, 0) - lengths
@@ -39,6 +39,8 @@ def draw_blocks(
         if allowed is not None:
             narrowed = found.masked_fill(~torch.from_numpy(allowed), float("-inf"))
             found = torch.where(torch.isinf(narrowed).all(1, keepdim=True), found, narrowed)
+        if tilt:
+            tilt.count(found)
         drawn = inverse_cdf(found, stratified(likeness(found), generator))[:, None]
         codes[first[:active] + step] = drawn
         if masks:

@@ -1,23 +1,29 @@
-"""What the rows of a table ask of every cluster that their links lead to, brought to what its rows offer."""
+"""Clusters of rows as often as they should be: those that links lead to as their rows offer, a table's own as real."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import LinkPlan, TablePlan
-from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
+from spark_synth.generation.codes import BlockJob, block_rng, per_block, structure_codes, tilts, value_codes
 from spark_synth.generation.families import Families
 from spark_synth.generation.orphans import orphan_count
-from spark_synth.generation.run import Generation
+from spark_synth.generation.run import Generation, Maker
+from spark_synth.models.spec import GeneratorSpec
 
-RAKE_ROUNDS = 3
-RAKE_BLOCKS = 16  # blocks that the weights of codes are found from
-RAKE_ROWS = 20  # rows per cluster below which chance is most of what is out of balance
+RAKE_ROUNDS = 5
+RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
+RAKE_BLOCKS = 16  # blocks at most that the weights of codes are found from
 BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
+GRAINS = 1 << 20  # of an expected count, which is added up as whole numbers: the same in any order
+EXPECTED = {"at": "int", "code": "int", "n": "bigint"}
 STEEPEST = 2.0  # nats that one round may add to a code
 
 
@@ -38,33 +44,95 @@ def room_of(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
     return room
 
 
-def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -> dict[int, np.ndarray]:
-    """What to add to the logits of link codes, so that rows ask of every cluster what its rows offer.
+def raked(
+    run: Generation, plan: TablePlan, families: Families, job: BlockJob, structure: bool
+) -> dict[int, np.ndarray]:
+    """What to add to the logits of codes, so that rows ask of every cluster what its rows offer, and are themselves of
+    every cluster as often as real ones.
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
+    structure: whether the codes are drawn before values are or with them.
     """
-    links = [k for k in plan.matched if not k.late and job.count >= RAKE_ROWS * k.clusters > RAKE_ROWS]
-    supply = {k.at: _supply(run, plan.table, k) for k in links}
-    tilt = {k.at: np.zeros(k.codes) for k in links}
-    every = max(1, families.blocks // RAKE_BLOCKS)
-    sample = families.cut.where(F.col("block") % every == 0)
-    for _ in range(RAKE_ROUNDS if links else 0):
-        maker = structure_maker(replace(job, tilt=tilt))
-        rows = run.per_block(sample, -(-families.blocks // every), maker, structure_fields(plan))
-        demand = _demand(rows, links)
-        far = {at: 0.5 * float(np.abs(demand[at] - supply[at]).sum()) for at in supply}
-        if max(far.values()) < BALANCED:
+    aims = _links_aims(run, plan, job.count) if structure else []
+    if plan.code and not plan.blocks:
+        aims.append(_own_aim(run, plan))
+    tilt = {a.at: np.zeros(a.codes) for a in aims}
+    every = -(-families.blocks // RAKE_BLOCKS)
+    sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
+    for _ in range(RAKE_ROUNDS if aims else 0):
+        rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), structure), EXPECTED)
+        expected = _summed(rows, aims)
+        if max(_far(e, a) for e, a in zip(expected, aims, strict=True)) < BALANCED:
             break
-        for link in links:
-            first = int(link.nullable)
-            tilt[link.at][first : first + link.clusters] += _step(demand[link.at], supply[link.at])
+        for counts, aim in zip(expected, aims, strict=True):
+            tilt[aim.at][aim.clusters] += _step(counts, aim.shares)
     return tilt
 
 
-def _step(demand: np.ndarray, supply: np.ndarray) -> np.ndarray:
-    """Logits that bring shares `demand` to `supply`; none of their sum goes to NULL or to orphans."""
-    step = np.log((supply + 1e-5) / (demand + 1e-5)).clip(-STEEPEST, STEEPEST)
-    balanced: np.ndarray = step - np.log((demand * np.exp(step)).sum() / max(demand.sum(), 1e-9))
+def _expecting(job: BlockJob, structure: bool) -> Maker:
+    """As block.block_maker, for how often the codes of tilted sub-columns are expected: chances, not what is drawn,
+    which tell the same with less noise."""
+
+    def expected(block: pd.DataFrame) -> pd.DataFrame:
+        tilt = tilts(job)
+        if structure:
+            structure_codes(job, block, tilt)
+        else:
+            value_codes(job, block, block_rng(job, block), tilt)
+        counts = [np.rint(t.expected.numpy() * GRAINS).astype(np.int64) for t in tilt.values()]
+        at = np.repeat(list(tilt), [len(c) for c in counts])
+        return pd.DataFrame(
+            {"at": at, "code": np.concatenate([np.arange(len(c)) for c in counts]), "n": np.concatenate(counts)}
+        )
+
+    return per_block(expected)
+
+
+def _summed(rows: DataFrame, aims: list[_Aim]) -> list[np.ndarray]:
+    """float64 (K,) of each aim: how often its clusters are expected in the sample."""
+    out = {a.at: np.zeros(a.codes) for a in aims}
+    for r in rows.groupBy("at", "code").agg(F.sum("n").alias("n")).collect():
+        out[r["at"]][r["code"]] = r["n"] / GRAINS
+    return [out[a.at][a.clusters] for a in aims]
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """Shares (K,) that the codes of a sub-column should have, the first `skipped` (NULL) and those after K (orphans)
+    left out."""
+
+    at: int
+    codes: int
+    skipped: int
+    shares: np.ndarray
+
+    @property
+    def clusters(self) -> slice:
+        return slice(self.skipped, self.skipped + len(self.shares))
+
+
+def _links_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
+    links = [k for k in plan.matched if not k.late and rows >= RAKE_ROWS * k.clusters > RAKE_ROWS]
+    return [_Aim(k.at, k.codes, int(k.nullable), _supply(run, plan.table, k)) for k in links]
+
+
+def _own_aim(run: Generation, plan: TablePlan) -> _Aim:
+    assert plan.code is not None
+    spec = GeneratorSpec.from_json(json.loads((Path(run.models) / plan.table / "spec.json").read_text()))
+    counts = np.array(spec.frequencies[plan.code.at])
+    return _Aim(plan.code.at, len(counts), 0, counts / counts.sum())
+
+
+def _far(counts: np.ndarray, aim: _Aim) -> float:
+    """Share of the rows that are in another cluster than they should be."""
+    return 0.5 * float(np.abs(counts / max(1.0, counts.sum()) - aim.shares).sum())
+
+
+def _step(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Logits that bring `counts` to `shares`; none of their sum goes to NULL or to orphans."""
+    total = max(1.0, counts.sum())
+    step = np.log((shares * total + 0.5) / (counts + 0.5)).clip(-STEEPEST, STEEPEST)
+    balanced: np.ndarray = step - np.log(max((counts * np.exp(step)).sum(), 0.5) / total)
     return balanced
 
 
@@ -85,12 +153,3 @@ def _counts(run: Generation, table: str, link: LinkPlan, counted: Column) -> np.
     for row in linked.groupBy(cell).agg(counted.alias("n")).collect():
         out[row["cell"]] = row["n"]
     return out
-
-
-def _demand(rows: DataFrame, links: list[LinkPlan]) -> dict[int, np.ndarray]:
-    asked = [F.when(cell_of(k) < k.clusters, cell_of(k)) for k in links]
-    cells = F.posexplode(F.array(*asked)).alias("link", "cell")
-    demand = [np.zeros(k.clusters) for k in links]
-    for r in rows.select(cells).where("cell IS NOT NULL").groupBy("link", "cell").count().collect():
-        demand[r["link"]][r["cell"]] = r["count"]
-    return {k.at: demand[n] / max(1.0, demand[n].sum()) for n, k in enumerate(links)}

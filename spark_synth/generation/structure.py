@@ -18,7 +18,8 @@ from spark_synth.encoding.linked import in_order, or_nothing, shown_by
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.sets import member, nobody, sampled
 from spark_synth.encoding.views import quoted
-from spark_synth.generation.block import BlockJob, structure_fields, structure_maker
+from spark_synth.generation.block import structure_fields, structure_maker
+from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.families import Families, families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.links import link_rows
@@ -51,7 +52,7 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     job = BlockJob(
         run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
     )
-    job = replace(job, tilt=raked(run, plan, families, job))
+    job = replace(job, tilt=raked(run, plan, families, job, structure=True))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = run.stored(drawn, f"{work}/drawn")
     keys = plan.early

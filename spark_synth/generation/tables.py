@@ -13,11 +13,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import TablePlan
-from spark_synth.generation.block import BlockJob, block_maker, output_fields
+from spark_synth.generation.block import block_maker, output_fields
+from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.quotas import reference_columns, reference_room, settled
+from spark_synth.generation.raking import raked
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import known_rows
 
@@ -31,7 +33,11 @@ def generate_table(run: Generation, table: str) -> int:
     families = families_of(run, plan)
     room, references = reference_room(plan), reference_columns(plan)
     job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
-    cut = known_rows(run, plan, families) if plan.structure else families.cut
+    if plan.structure:
+        cut = known_rows(run, plan, families)
+    else:
+        cut = families.cut
+        job = replace(job, tilt=raked(run, plan, families, job, structure=False))
 
     def draw(segments: DataFrame, given: Sequence[int] = ()) -> DataFrame:
         maker = block_maker(replace(job, given=given))

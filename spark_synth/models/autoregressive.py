@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks
+from spark_synth.models.base import Clock, Masks, Tilt
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.pairs import PairTerms, Surroundings
@@ -177,7 +177,7 @@ class Autoregressive(nn.Module):
         clock: Clock | None = None,
         masks: Masks | None = None,
         fixed: Tensor | None = None,
-        tilt: Mapping[int, Tensor] | None = None,
+        tilt: Mapping[int, Tilt] | None = None,
         sets: Tensor | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows; see models.sampling."""

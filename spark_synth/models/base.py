@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,24 @@ import torch
 from torch import Tensor
 
 from spark_synth.models.batch import FamilyBatch
+
+
+@dataclass
+class Tilt:
+    """What is added to the logits of a sub-column, and how often its codes are expected in the rows drawn with it.
+
+    added: float (K,); expected: float64 (K,), counted as rows are drawn.
+    """
+
+    added: Tensor
+    expected: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.expected = torch.zeros(len(self.added), dtype=torch.float64)
+
+    def count(self, logits: Tensor) -> None:
+        """Count what rows with the final logits (B, K) are expected to draw."""
+        self.expected += torch.softmax(logits, 1).nan_to_num().sum(0)
 
 
 class Clock(Protocol):
@@ -40,13 +59,13 @@ class Generator(Protocol):
         clock: Clock | None = None,
         masks: Masks | None = None,
         fixed: Tensor | None = None,
-        tilt: Mapping[int, Tensor] | None = None,
+        tilt: Mapping[int, Tilt] | None = None,
         sets: Tensor | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
 
         context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
-        sub-columns that are known; tilt: float (K,) by sub-column, added to its logits; sets int64 (N, S): as in
+        sub-columns that are known; tilt: by sub-column, what is added to its logits; sets int64 (N, S): as in
         FamilyBatch.
         """
         ...

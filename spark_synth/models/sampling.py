@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks
+from spark_synth.models.base import Clock, Masks, Tilt
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.pairs import Surroundings
 
@@ -27,7 +27,7 @@ def draw_families(
     clock: Clock | None,
     masks: Masks | None,
     fixed: Tensor | None,
-    tilt: Mapping[int, Tensor] | None,
+    tilt: Mapping[int, Tilt] | None,
     sets: Tensor | None,
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
@@ -54,7 +54,7 @@ class _Drawer:
         generator: torch.Generator,
         clock: Clock | None,
         masks: Masks | None,
-        tilt: Mapping[int, Tensor],
+        tilt: Mapping[int, Tilt],
     ) -> None:
         self.model, self.generator, self.clock, self.masks, self.tilt = model, generator, clock, masks, tilt
         self.context = model.context_state(context, len(context))
@@ -140,9 +140,11 @@ class _Drawer:
         if j in model.spec.pairs:
             logits = logits + model.pairs(j, self._around(codes))
         if j in self.tilt:
-            logits = logits + self.tilt[j]
+            logits = logits + self.tilt[j].added
         if allowed is not None:
             logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
+        if j in self.tilt:
+            self.tilt[j].count(logits)
         return inverse_cdf(logits, stratified(likeness(logits), self.generator))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.masks import Room
+from spark_synth.models.base import Tilt
 from spark_synth.models.batch import ABSENT
 
 PLAN = BlockPlan(by=1, counts=[[8, 2, 0], [0, 5, 5], [0, 0, 0]])
@@ -43,8 +45,10 @@ def test_owners_that_nothing_is_known_of_draw_as_all_do() -> None:
 
 
 def test_tilts_are_added_to_the_logits() -> None:
-    made = shares(drawn(PLAN, [0] * 500, 4, tilt=torch.tensor([0.0, np.log(4.0), 0.0])))
+    tilt = Tilt(torch.tensor([0.0, np.log(4.0), 0.0]))
+    made = shares(drawn(PLAN, [0] * 500, 4, tilt=tilt))
     assert np.abs(made - [0.5, 0.5, 0.0]).max() < 0.02
+    assert tilt.expected.numpy() == pytest.approx([1000, 1000, 0])
 
 
 def test_families_take_no_more_of_a_cluster_than_there_is() -> None:

@@ -1,0 +1,216 @@
+"""The codes of one block of rows, drawn inside a Spark task: what a table's trained network says, nothing decoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from spark_synth.encoding.plan import STRUCTURE, TablePlan
+from spark_synth.generation.blocks import draw_blocks
+from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
+from spark_synth.generation.masks import Given, Room, Together
+from spark_synth.generation.run import Maker
+from spark_synth.generation.seeds import stream, uniforms
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.base import Tilt
+from spark_synth.models.batch import ABSENT
+from spark_synth.models.spec import GeneratorSpec
+
+
+@dataclass(frozen=True)
+class BlockJob:
+    """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
+
+    count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
+    encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
+    tilt: float (K,) by sub-column, added to its logits. room: see generation.masks.Room. given: sub-columns whose codes
+    blocks bring along, as `__references`. Paths must be readable from executors.
+    """
+
+    folder: str
+    table: str
+    seed: int
+    count: int
+    keys: int
+    parent: bool
+    tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
+    room: Mapping[int, np.ndarray] = field(default_factory=dict)
+    given: Sequence[int] = ()
+
+
+def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
+    """A function for mapInPandas: segments sorted by block and row, in; what `draw` makes of each block, out."""
+
+    def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        torch.set_num_threads(1)  # one core per task; a fixed number also keeps float sums the same everywhere
+        for block in _whole_blocks(frames):
+            yield draw(_longest_first(block))
+
+    return generate
+
+
+def plan_of(job: BlockJob) -> TablePlan:
+    """The plan of the table, read once per Python worker."""
+    return read_plan(f"{job.folder}/{job.table}")
+
+
+def tilts(job: BlockJob) -> dict[int, Tilt]:
+    """By sub-column what is added to its logits; each is used for one block, as it counts what is drawn with it."""
+    return {j: Tilt(torch.from_numpy(t)) for j, t in job.tilt.items()}
+
+
+def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]) -> np.ndarray:
+    """int64 (N, S): degrees, own code and codes of link targets of all rows of one block."""
+    plan = plan_of(job)
+    number = int(block["block"].iloc[0])
+    generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
+    context, sizes = torch.from_numpy(_context(block, len(plan.context_cards))), _sizes(block)
+    room = Room(job.room, len(block)) if job.room else None
+    if plan.blocks:
+        codes = draw_blocks(plan.blocks, context, sizes[0], generator, room, tilt.get(0)).numpy()
+    else:
+        model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
+        codes = model.sample(context, *sizes, generator, masks=room, tilt=tilt).numpy()
+    _follow(plan, codes)
+    return codes
+
+
+def block_rng(job: BlockJob, block: pd.DataFrame) -> np.random.Generator:
+    """What is random about the values of a block, but for their codes."""
+    return np.random.default_rng(stream(job.seed, "values", job.table, _turn(job), int(block["block"].iloc[0])))
+
+
+def value_codes(
+    job: BlockJob, block: pd.DataFrame, rng: np.random.Generator, tilt: Mapping[int, Tilt]
+) -> tuple[np.ndarray, np.ndarray, FamilyClock | None]:
+    """int64 (N, C) codes of all rows of one block, (B, P) of their context; and their times. See block.draw_block."""
+    plan, model = plan_of(job), _model(f"{job.folder}/{job.table}")
+    lengths = block["rows"].to_numpy(np.int64)
+    generator = torch.Generator().manual_seed(
+        stream(job.seed, "codes", job.table, _turn(job), int(block["block"].iloc[0]))
+    )
+    context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
+    clock = _clock(plan, block, lengths, context, rng, job.seed)
+    fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
+    room = Room(job.room, len(block)) if job.room else None
+    known = _known(block, "__references", len(job.given))
+    given = (
+        Given(dict(zip(job.given, known.numpy().T, strict=True)), plan.cards, lengths) if known is not None else None
+    )
+    masks = Together([m for m in (clock, given, room) if m])
+    codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, tilt, sets).numpy()
+    _follow(plan, codes)
+    return codes, context, clock
+
+
+def _turn(job: BlockJob) -> str:
+    return "again" if job.given else "first"  # the same chances twice would give two families the same rows
+
+
+def _follow(plan: TablePlan, codes: np.ndarray) -> None:
+    """Set, in place, the sub-columns that follow from a row's own code."""
+    if plan.code and plan.code.follows:
+        table = np.array(plan.code.follows)[codes[:, plan.code.at]]
+        for i, at in enumerate(plan.following):
+            if at < codes.shape[1]:
+                codes[:, at] = table[:, i]
+
+
+def _longest_first(block: pd.DataFrame) -> pd.DataFrame:
+    ordered = block.sort_values(["rows", "row"], ascending=[False, True], kind="stable")
+    return ordered.reset_index(drop=True)
+
+
+def _sizes(block: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """int64 (B,): rows of each segment, position of its first row in the family, rows of the family."""
+    rows, start, size = (torch.from_numpy(block[c].to_numpy(np.int64)) for c in ("rows", "start", "size"))
+    return rows, start, size
+
+
+def members(block: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """int64 (N,) each: the segment of every row, and its place therein."""
+    lengths = block["rows"].to_numpy(np.int64)
+    family = np.repeat(np.arange(len(lengths)), lengths)
+    return family, np.arange(len(family)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _known(block: pd.DataFrame, name: str, width: int) -> torch.Tensor | None:
+    """int64 (N, width): what is known of each row."""
+    return torch.from_numpy(flat(block[name]).reshape(-1, width).astype(np.int64)) if width else None
+
+
+def flat(arrays: pd.Series) -> np.ndarray:
+    """The arrays of all segments after each other."""
+    return np.concatenate([np.asarray(a) for a in arrays])
+
+
+@lru_cache(maxsize=8)
+def read_plan(folder: str) -> TablePlan:
+    return TablePlan.from_json(json.loads((Path(folder) / "plan.json").read_text()))
+
+
+@lru_cache(maxsize=8)
+def _model(folder: str) -> Autoregressive:
+    """A trained network, once per Python worker."""
+    at = Path(folder)
+    model = Autoregressive(GeneratorSpec.from_json(json.loads((at / "spec.json").read_text())))
+    model.load_state_dict(load_file(at / "weights.safetensors"))
+    return model
+
+
+def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Regroup arriving frames (sorted by block) into one frame per block."""
+    waiting: list[pd.DataFrame] = []
+    for frame in frames:
+        while len(frame):
+            if waiting and frame["block"].iloc[0] != waiting[0]["block"].iloc[0]:
+                yield pd.concat(waiting, ignore_index=True)
+                waiting = []
+            same = frame["block"].to_numpy() == frame["block"].iloc[0]
+            waiting.append(frame[same])
+            frame = frame[~same]
+    if waiting:
+        yield pd.concat(waiting, ignore_index=True)
+
+
+def _context(block: pd.DataFrame, width: int) -> np.ndarray:
+    """int64 (B, P) context codes; ABSENT for families without an owner."""
+    absent = np.full(width, ABSENT, dtype=np.int64)
+    if not width:
+        return np.zeros((len(block), 0), dtype=np.int64)
+    rows = [absent if c is None else np.asarray(c, dtype=np.int64) for c in block["__context"]]
+    return np.stack(rows)
+
+
+def _clock(
+    plan: TablePlan, block: pd.DataFrame, lengths: np.ndarray, context: np.ndarray, rng: np.random.Generator, seed: int
+) -> FamilyClock | None:
+    if plan.time is None:
+        return None
+    base = np.zeros(len(block), dtype=np.int64)
+    if plan.time.base:
+        base = block["base"].fillna(plan.time.base_fill).to_numpy(np.int64)
+    long = block["segments"].to_numpy() > 1
+    start, end = np.zeros(len(block), dtype=np.int64), np.full(len(block), FOREVER)
+    if long.any():
+        parent = block["__idx"].to_numpy(np.int64)
+        drawn = [
+            s.codec.decode(context[:, s.at], uniforms(seed, f"{plan.table}/{s.stat}", parent)) for s in plan.course
+        ]
+        first, span = drawn if len(drawn) == 2 else [np.full(len(block), np.nan)] * 2
+        if plan.owner and plan.owner.orphans:  # the families of orphans have no owner that tells
+            lost = context[:, -1] == 1
+            first = np.where(lost, plan.time.low, first)
+            span = np.where(lost, plan.time.last - plan.time.low, span)
+        places = [block[c].to_numpy(np.int64) for c in ("start", "rows", "size")]
+        starts, ends = segment_bounds(plan.time, first, span, *places)
+        start, end = np.where(long, starts, start), np.where(long, ends, end)
+    return FamilyClock(plan.time, lengths, base, long, start, end, rng)

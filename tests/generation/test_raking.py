@@ -1,0 +1,69 @@
+"""Rows are of every cluster as often as real ones, whatever the network draws."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from safetensors.torch import save_file
+
+from spark_synth.encoding.codecs import CategoricalCodec
+from spark_synth.encoding.join_plan import CodePlan
+from spark_synth.encoding.plan import How, TablePlan, ValuePlan
+from spark_synth.generation.block import block_maker, output_fields
+from spark_synth.generation.codes import BlockJob
+from spark_synth.generation.families import Families, families_of
+from spark_synth.generation.raking import raked
+from spark_synth.generation.run import Generation
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.spec import GeneratorSpec
+
+REAL = [500.0, 300.0, 150.0, 50.0]  # rows of each cluster
+LEANING = [-0.7, 0.2, 0.9, -1.5]  # what the network adds to the logits of clusters
+ROWS = 400_000
+
+
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Generation:
+    """A root table that others link to: its code and one column."""
+    folder = tmp_path_factory.mktemp("raking")
+    plan = TablePlan("t", {"kind": "string"}, ROWS, code=CodePlan(len(REAL), [[0.0]] * len(REAL)))
+    plan.values = [ValuePlan("kind", How.CATEGORY, [CategoricalCodec(False, ["a", "b"], [1.0, 1.0])])]
+    plan.number({})
+    spec = GeneratorSpec(cards=plan.cards, frequencies=[REAL, [1.0, 1.0]], hidden=8, head=4)
+    torch.manual_seed(0)
+    model = Autoregressive(spec)
+    with torch.no_grad():
+        model.outer_bias[0][0, 0] += torch.tensor(LEANING)
+    (folder / "t").mkdir()
+    (folder / "t" / "filters.json").write_text("[]")
+    (folder / "t" / "plan.json").write_text(json.dumps(plan.to_json()))
+    (folder / "t" / "spec.json").write_text(json.dumps(spec.to_json()))
+    save_file(model.state_dict(), folder / "t" / "weights.safetensors")
+    return Generation(spark, {"t": plan}, str(folder), f"{folder}/rows", {}, 1.0, 5, 512, None)
+
+
+def drawn_shares(run: Generation, families: Families, job: BlockJob) -> np.ndarray:
+    rows = run.per_block(families.cut, families.blocks, block_maker(job), output_fields(run.plans["t"], True))
+    counts = rows.groupBy(F.col("__context").getItem(0).alias("code")).count().collect()
+    out = np.zeros(len(REAL))
+    for row in counts:
+        out[row["code"]] = row["count"]
+    shares: np.ndarray = out / out.sum()
+    return shares
+
+
+def test_rows_are_of_every_cluster_as_often_as_real_ones(run: Generation) -> None:
+    plan, real = run.plans["t"], np.array(REAL) / sum(REAL)
+    families = families_of(run, plan)
+    assert families.blocks > 60  # so that tilts come from some of them
+    job = BlockJob(run.models, "t", run.seed, families.count, families.keys, True)
+    tilt = raked(run, plan, families, job, structure=False)
+    few = Families(families.cut.where("block % 7 = 3"), 0, 0, 10)
+    loose, tight = (drawn_shares(run, few, BlockJob(**{**vars(job), "tilt": t})) for t in ({}, tilt))
+    assert np.abs(loose - real).sum() / 2 > 0.2
+    assert np.abs(tight - real).sum() / 2 < 0.03
