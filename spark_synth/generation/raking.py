@@ -18,7 +18,7 @@ from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation, Maker
 from spark_synth.models.spec import GeneratorSpec
 
-RAKE_ROUNDS = 5
+RAKE_ROUNDS = 3
 RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
 RAKE_BLOCKS = 16  # blocks at most that the weights of codes are found from
 BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
