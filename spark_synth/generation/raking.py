@@ -54,7 +54,7 @@ def raked(
     structure: whether the codes are drawn before values are or with them.
     """
     aims = _links_aims(run, plan, job.count) if structure else []
-    if plan.code and not plan.blocks:
+    if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_own_aim(run, plan))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     every = -(-families.blocks // RAKE_BLOCKS)

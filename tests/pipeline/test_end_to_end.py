@@ -190,7 +190,7 @@ def test_a_second_run_has_nothing_to_do(done: Result) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in done.folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
+@pytest.mark.parametrize("partitions", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_partitions_do_not_change_a_row(done: Result, partitions: int) -> None:
     config = done.config(f"cut{partitions}", generate__partitions=partitions)
     again = tables_of(pipeline.generate(config, done.manifest["run_id"]))
