@@ -19,7 +19,6 @@ from spark_synth.generation.codes import (
     flat,
     members,
     per_block,
-    plan_of,
     read_plan,
     structure_codes,
     tilts,
@@ -70,7 +69,7 @@ def block_maker(job: BlockJob) -> Maker:
 
 def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     """Degrees, own code and codes of link targets of all rows of one block: the columns of `structure_fields`."""
-    plan, codes = plan_of(job), structure_codes(job, block, tilts(job))
+    plan, codes = read_plan(job.folder, job.table), structure_codes(job, block, tilts(job))
     family, inner = members(block)
     head = block["row"].to_numpy(np.int64)[family]
     out = pd.DataFrame({"__idx": head + inner, "__segment": head})
@@ -85,7 +84,7 @@ def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
 def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     """All rows of one block. `block`: the segments of generation.degrees, with owner keys, context and base, and for a
     table with links what is known of each row: `fixed` (its fixed codes) and l0.. (its keys), rows after each other."""
-    plan, rng = plan_of(job), block_rng(job, block)
+    plan, rng = read_plan(job.folder, job.table), block_rng(job, block)
     codes, context, clock = value_codes(job, block, rng, tilts(job))
     family, inner = members(block)
     head = block["row"].to_numpy(np.int64)[family]
@@ -123,7 +122,7 @@ def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.nd
 @lru_cache(maxsize=4)
 def _text_makers(folder: str, table: str, seed: int) -> list[TextMaker]:
     """The text makers of a table, once per Python worker."""
-    plan, blooms = read_plan(f"{folder}/{table}"), _blooms(folder, table)
+    plan, blooms = read_plan(folder, table), _blooms(folder, table)
     return [TextMaker(t, stream(seed, "text", table, t.column) % 2**31, blooms.get(t.column)) for t in plan.texts]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.models.base import Masks, Tilt
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.sampling import inverse_cdf, likeness, stratified
+from spark_synth.models.sampling import drawn
 
 
 def draw_blocks(
@@ -39,10 +39,8 @@ def draw_blocks(
         if allowed is not None:
             narrowed = found.masked_fill(~torch.from_numpy(allowed), float("-inf"))
             found = torch.where(torch.isinf(narrowed).all(1, keepdim=True), found, narrowed)
-        if tilt:
-            tilt.count(found)
-        drawn = inverse_cdf(found, stratified(likeness(found), generator))[:, None]
-        codes[first[:active] + step] = drawn
+        made = drawn(found, generator, tilt)[:, None]
+        codes[first[:active] + step] = made
         if masks:
-            masks.drawn(drawn.numpy())
+            masks.drawn(made.numpy())
     return codes

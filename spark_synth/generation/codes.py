@@ -57,11 +57,6 @@ def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
     return generate
 
 
-def plan_of(job: BlockJob) -> TablePlan:
-    """The plan of the table, read once per Python worker."""
-    return read_plan(f"{job.folder}/{job.table}")
-
-
 def tilts(job: BlockJob) -> dict[int, Tilt]:
     """By sub-column what is added to its logits; each is used for one block, as it counts what is drawn with it."""
     return {j: Tilt(torch.from_numpy(t)) for j, t in job.tilt.items()}
@@ -69,7 +64,7 @@ def tilts(job: BlockJob) -> dict[int, Tilt]:
 
 def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]) -> np.ndarray:
     """int64 (N, S): degrees, own code and codes of link targets of all rows of one block."""
-    plan = plan_of(job)
+    plan = read_plan(job.folder, job.table)
     number = int(block["block"].iloc[0])
     generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
     context, sizes = torch.from_numpy(_context(block, len(plan.context_cards))), _sizes(block)
@@ -92,7 +87,7 @@ def value_codes(
     job: BlockJob, block: pd.DataFrame, rng: np.random.Generator, tilt: Mapping[int, Tilt]
 ) -> tuple[np.ndarray, np.ndarray, FamilyClock | None]:
     """int64 (N, C) codes of all rows of one block, (B, P) of their context; and their times. See block.draw_block."""
-    plan, model = plan_of(job), _model(f"{job.folder}/{job.table}")
+    plan, model = read_plan(job.folder, job.table), _model(f"{job.folder}/{job.table}")
     lengths = block["rows"].to_numpy(np.int64)
     generator = torch.Generator().manual_seed(
         stream(job.seed, "codes", job.table, _turn(job), int(block["block"].iloc[0]))
@@ -153,15 +148,21 @@ def flat(arrays: pd.Series) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def read_plan(folder: str) -> TablePlan:
-    return TablePlan.from_json(json.loads((Path(folder) / "plan.json").read_text()))
+def read_plan(folder: str, table: str) -> TablePlan:
+    """The plan of a table, read once per Python worker."""
+    return TablePlan.from_json(json.loads((Path(folder) / table / "plan.json").read_text()))
+
+
+def read_spec(at: Path) -> GeneratorSpec:
+    """The shape of a trained network, from its folder."""
+    return GeneratorSpec.from_json(json.loads((at / "spec.json").read_text()))
 
 
 @lru_cache(maxsize=8)
 def _model(folder: str) -> Autoregressive:
     """A trained network, once per Python worker."""
     at = Path(folder)
-    model = Autoregressive(GeneratorSpec.from_json(json.loads((at / "spec.json").read_text())))
+    model = Autoregressive(read_spec(at))
     model.load_state_dict(load_file(at / "weights.safetensors"))
     return model
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.plan import LinkPlan, TablePlan
-from spark_synth.generation.codes import BlockJob, block_rng, per_block, structure_codes, tilts, value_codes
+from spark_synth.generation.codes import BlockJob, block_rng, per_block, read_spec, structure_codes, tilts, value_codes
 from spark_synth.generation.families import Families
 from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation, Maker
-from spark_synth.models.spec import GeneratorSpec
 
 RAKE_ROUNDS = 3
 RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
@@ -44,23 +42,20 @@ def room_of(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
     return room
 
 
-def raked(
-    run: Generation, plan: TablePlan, families: Families, job: BlockJob, structure: bool
-) -> dict[int, np.ndarray]:
+def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -> dict[int, np.ndarray]:
     """What to add to the logits of codes, so that rows ask of every cluster what its rows offer, and are themselves of
     every cluster as often as real ones.
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
-    structure: whether the codes are drawn before values are or with them.
     """
-    aims = _links_aims(run, plan, job.count) if structure else []
+    aims = _links_aims(run, plan, job.count)
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_own_aim(run, plan))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     every = -(-families.blocks // RAKE_BLOCKS)
     sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
     for _ in range(RAKE_ROUNDS if aims else 0):
-        rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), structure), EXPECTED)
+        rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
         expected = _summed(rows, aims)
         if max(_far(e, a) for e, a in zip(expected, aims, strict=True)) < BALANCED:
             break
@@ -71,7 +66,7 @@ def raked(
 
 def _expecting(job: BlockJob, structure: bool) -> Maker:
     """As block.block_maker, for how often the codes of tilted sub-columns are expected: chances, not what is drawn,
-    which tell the same with less noise."""
+    which tell the same with less noise. structure: whether they are drawn before values are, or with them."""
 
     def expected(block: pd.DataFrame) -> pd.DataFrame:
         tilt = tilts(job)
@@ -118,8 +113,7 @@ def _links_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
 
 def _own_aim(run: Generation, plan: TablePlan) -> _Aim:
     assert plan.code is not None
-    spec = GeneratorSpec.from_json(json.loads((Path(run.models) / plan.table / "spec.json").read_text()))
-    counts = np.array(spec.frequencies[plan.code.at])
+    counts = np.array(read_spec(Path(run.models) / plan.table).frequencies[plan.code.at])
     return _Aim(plan.code.at, len(counts), 0, counts / counts.sum())
 
 

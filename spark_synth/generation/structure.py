@@ -52,7 +52,7 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     job = BlockJob(
         run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
     )
-    job = replace(job, tilt=raked(run, plan, families, job, structure=True))
+    job = replace(job, tilt=raked(run, plan, families, job))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = run.stored(drawn, f"{work}/drawn")
     keys = plan.early

@@ -37,7 +37,7 @@ def generate_table(run: Generation, table: str) -> int:
         cut = known_rows(run, plan, families)
     else:
         cut = families.cut
-        job = replace(job, tilt=raked(run, plan, families, job, structure=False))
+        job = replace(job, tilt=raked(run, plan, families, job))
 
     def draw(segments: DataFrame, given: Sequence[int] = ()) -> DataFrame:
         maker = block_maker(replace(job, given=given))

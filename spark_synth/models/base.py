@@ -26,10 +26,6 @@ class Tilt:
     def __post_init__(self) -> None:
         self.expected = torch.zeros(len(self.added), dtype=torch.float64)
 
-    def count(self, logits: Tensor) -> None:
-        """Count what rows with the final logits (B, K) are expected to draw."""
-        self.expected += torch.softmax(logits, 1).nan_to_num().sum(0)
-
 
 class Clock(Protocol):
     """Turns drawn time codes into absolute times, and these into the given sub-columns."""

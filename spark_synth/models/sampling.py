@@ -139,13 +139,20 @@ class _Drawer:
         logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
         if j in model.spec.pairs:
             logits = logits + model.pairs(j, self._around(codes))
-        if j in self.tilt:
-            logits = logits + self.tilt[j].added
+        tilt = self.tilt.get(j)
+        if tilt:
+            logits = logits + tilt.added
         if allowed is not None:
             logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
-        if j in self.tilt:
-            self.tilt[j].count(logits)
-        return inverse_cdf(logits, stratified(likeness(logits), self.generator))
+        return drawn(logits, self.generator, tilt)
+
+
+def drawn(logits: Tensor, generator: torch.Generator, tilt: Tilt | None) -> Tensor:
+    """One code per row, int64 (B,), by logits (B, K) to which `tilt` has been added; it counts the chances."""
+    chances = F.softmax(logits, 1).nan_to_num()
+    if tilt:
+        tilt.expected += chances.sum(0)
+    return inverse_cdf(logits, stratified(likeness(chances), generator))
 
 
 def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -157,10 +164,10 @@ def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.where(torch.isinf(best[:, 0]), torch.tensor(ABSENT), drawn)
 
 
-def likeness(logits: Tensor) -> Tensor:
-    """float (B,): the mean code of each row's chances; rows where it is about the same are likely to draw the same."""
-    codes = torch.arange(logits.shape[1], dtype=logits.dtype)
-    return F.softmax(logits, 1).nan_to_num() @ codes
+def likeness(chances: Tensor) -> Tensor:
+    """float (B,): the mean code of each row's chances (B, K); rows where it is about the same are likely to draw the
+    same."""
+    return chances @ torch.arange(chances.shape[1], dtype=chances.dtype)
 
 
 def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,13 +8,10 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_synth.encoding.columns import ColumnSettings
-from spark_synth.encoding.fit import Fitted, fit_database
+from spark_synth.encoding.fit import Fitted
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.schema import Schema
-from spark_synth.schema.graph import choose_owners
-
-SEGMENT_ROWS = 50
+from tests.encoding.fitting import SEGMENT_ROWS, fitted_to
 
 
 class Encoded(NamedTuple):
@@ -53,14 +49,6 @@ def encoded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> En
         "shops": spark.createDataFrame(shops.astype(object).to_numpy().tolist(), types["shops"]),
         "sales": spark.createDataFrame(sales.astype(object).to_numpy().tolist(), types["sales"]),
     }
-    for name, df in tables.items():
-        found = {f.name: f.dataType.simpleString() for f in df.schema}
-        columns = schema.tables[name].columns
-        schema.tables[name].columns = {c: columns[c].model_copy(update={"type": t}) for c, t in found.items()}
-    owners = choose_owners(schema, {"shops": len(shops), "sales": len(sales)})
-    work = str(Path(tmp_path_factory.mktemp("encoded")))
-    fitted = fit_database(
-        spark, tables, schema, owners, {}, lambda _: ColumnSettings(16, None), SEGMENT_ROWS, 0, work, lambda _: None
-    )
+    fitted = fitted_to(spark, schema, tables, tmp_path_factory.mktemp("encoded"))
     sets = write_training_sets(spark, fitted, SEGMENT_ROWS, 0.2, lambda _: None)
     return Encoded(sales, fitted, sets)

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from spark_synth.encoding.columns import ColumnSettings
-from spark_synth.encoding.fit import fit_database
 from spark_synth.schema import Schema
-from spark_synth.schema.graph import choose_owners
+from tests.encoding.fitting import fitted_to
 
 NOISE = [f"noise{i}" for i in range(8)]
 
@@ -28,13 +26,7 @@ def test_clusters_tell_what_is_copied(spark: SparkSession, tmp_path: Path) -> No
         tables[name] = spark.createDataFrame(frame)
     schema.add_foreign_key("lines.order", "orders.id")
     schema.add_foreign_key("lines.product", "products.id")
-    for name, table in tables.items():
-        columns = schema.tables[name].columns
-        for c, kind in table.dtypes:
-            columns[c] = columns[c].model_copy(update={"type": kind})
-    owners = choose_owners(schema, {t: df.count() for t, df in tables.items()})
-    settings = ColumnSettings(16, None)
-    fitted = fit_database(spark, tables, schema, owners, {}, lambda _: settings, 50, 0, str(tmp_path), lambda _: None)
+    fitted = fitted_to(spark, schema, tables, tmp_path)
     (link,) = fitted.plans["lines"].matched
     assert link.copies == (("price", "price"),)
     rows = fitted.frame(spark, "products").toPandas()

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from spark_synth.encoding.columns import ColumnSettings
-from spark_synth.encoding.fit import fit_database
 from spark_synth.pipeline.jobs import Network, generator_spec
 from spark_synth.schema import Schema
-from spark_synth.schema.graph import choose_owners, owners_last
+from spark_synth.schema.graph import owners_last
 from spark_synth.schema.model import ForeignKey
+from tests.encoding.fitting import fitted_to
 
 
 def test_owners_carry_the_means_of_what_their_rows_carry(spark: SparkSession, tmp_path: Path) -> None:
@@ -28,13 +27,7 @@ def test_owners_carry_the_means_of_what_their_rows_carry(spark: SparkSession, tm
         tables[name] = spark.createDataFrame(frame)
     schema.add_foreign_key("orders.customer", "customers.id")
     schema.add_foreign_key("lines.order", "orders.id")
-    for name, table in tables.items():
-        for c, kind in table.dtypes:
-            columns = schema.tables[name].columns
-            columns[c] = columns[c].model_copy(update={"type": kind})
-    owners = choose_owners(schema, {t: df.count() for t, df in tables.items()})
-    settings = ColumnSettings(16, None)
-    fitted = fit_database(spark, tables, schema, owners, {}, lambda _: settings, 50, 0, str(tmp_path), lambda _: None)
+    fitted = fitted_to(spark, schema, tables, tmp_path)
     plan = fitted.plans["customers"]
     deep = {s.stat: i for i, s in enumerate(plan.summaries) if ":" in s.stat}
     assert set(deep) == {"degree:0", "below:0"} and plan.summaries[deep["below:0"]].column == "amount"

@@ -62,7 +62,7 @@ def test_rows_are_of_every_cluster_as_often_as_real_ones(run: Generation) -> Non
     families = families_of(run, plan)
     assert families.blocks > 60  # so that tilts come from some of them
     job = BlockJob(run.models, "t", run.seed, families.count, families.keys, True)
-    tilt = raked(run, plan, families, job, structure=False)
+    tilt = raked(run, plan, families, job)
     few = Families(families.cut.where("block % 7 = 3"), 0, 0, 10)
     loose, tight = (drawn_shares(run, few, BlockJob(**{**vars(job), "tilt": t})) for t in ({}, tilt))
     assert np.abs(loose - real).sum() / 2 > 0.2

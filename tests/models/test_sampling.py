@@ -25,7 +25,7 @@ def test_rows_with_the_same_chances_are_even_among_themselves() -> None:
     rare = torch.rand(900, generator=torch.Generator().manual_seed(1)) < 0.1  # these draw code 1 half of the time
     logits = torch.where(rare, 0.0, -30.0)[:, None] * torch.tensor([0.0, 1.0])
     for seed in range(20):
-        drawn = inverse_cdf(logits, stratified(likeness(logits), torch.Generator().manual_seed(seed)))
+        drawn = inverse_cdf(logits, stratified(likeness(torch.softmax(logits, 1)), torch.Generator().manual_seed(seed)))
         assert not drawn[~rare].any()
         assert abs(int(drawn[rare].sum()) - int(rare.sum()) / 2) <= 4  # by chance: a standard deviation of 4.7
 
