@@ -8,26 +8,21 @@ code of the row) as Parquet, so that no later step parses the source or repeats 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import each, written
 from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import MIN_BIN_ROWS, NumericCodec, fit_numeric
 from spark_synth.encoding.columns import ColumnSettings, plan_columns
 from spark_synth.encoding.copies import add_same, find_copies
-from spark_synth.encoding.depth import Write, depths
 from spark_synth.encoding.derive import find_rules, sort_rules
-from spark_synth.encoding.embed import node
-from spark_synth.encoding.fit_codes import coded_tables, neighbours, with_codes
+from spark_synth.encoding.fit_codes import fit_blocks, fit_codes
 from spark_synth.encoding.fit_time import fit_time
-from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.orphans import context_width, fit_orphans
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
     add_bases,
@@ -38,13 +33,11 @@ from spark_synth.encoding.rows import (
     summary_plans,
 )
 from spark_synth.encoding.sets import plan_set
-from spark_synth.encoding.views import key_text, quoted
+from spark_synth.encoding.views import quoted
 from spark_synth.schema.graph import generation_order, links, owned_children, owners_last
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
 
-T = TypeVar("T")
-PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
 SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
 TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
@@ -96,7 +89,7 @@ def fit_database(
     rows: dict[str, DataFrame] = {}
 
     def ordered(t: str) -> None:
-        rows[t] = _write(spark, _ordered(t, tables, plans, schema, seed), f"{work}/rows/{t}")
+        rows[t] = written(spark, _ordered(t, tables, plans, schema, seed), f"{work}/rows/{t}")
 
     each(order, ordered)
 
@@ -104,14 +97,14 @@ def fit_database(
 
     def parents(t: str) -> None:
         frame = _with_children(t, rows, frames, plans, schema, owners)
-        frames[t] = _write(spark, frame, f"{work}/frames/{t}")
+        frames[t] = written(spark, frame, f"{work}/frames/{t}")
         _fit_carried(frames[t], plans[t])
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         note(f"families of {t}")
 
     for level in owners_last(owners):
         each(level, parents)
-    _fit_codes(spark, rows, plans, seed, work, note)
+    fit_codes(spark, rows, plans, seed, work, note)
     for t in order:
         plans[t].sets = [plan_set(plans[j], plans) for j, join in joins.items() if join.first and join.link.parent == t]
         plans[t].number(plans)
@@ -127,14 +120,9 @@ def fit_database(
     fitted = Fitted({t: plans[t] for t in order}, work, blooms)
     for t, join in joins.items():
         if join.edges != "neural":
-            plans[t].blocks = fit_blocks(spark, fitted, t, alone=join.edges == "configuration")
+            ends = {k.parent: fitted.frame(spark, k.parent) for k in plans[t].edges}
+            plans[t].blocks = fit_blocks(rows[t], plans[t], plans, ends, alone=join.edges == "configuration")
     return fitted
-
-
-def each(items: list[str], work: Callable[[str], T]) -> list[T]:
-    """`work` on every item, several at a time; the first failure is raised after the others have ended."""
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(work, items))
 
 
 def _sources(schema: Schema, table: str, owner: ForeignKey | None) -> list[ForeignKey]:
@@ -148,11 +136,6 @@ def _sources(schema: Schema, table: str, owner: ForeignKey | None) -> list[Forei
 def _filtered(plan: TablePlan) -> dict[str, int]:
     keys = [k.column for k in plan.keys if k.how == "pattern"]
     return dict.fromkeys(keys + [t.column for t in plan.texts], plan.rows)
-
-
-def _write(spark: SparkSession, df: DataFrame, path: str) -> DataFrame:
-    df.write.mode("overwrite").parquet(path)
-    return spark.read.schema(df.schema).parquet(path)
 
 
 def _ordered(
@@ -216,89 +199,6 @@ def _with_children(
         found = statistics_by_key((frames if mine else rows)[child], fk.columns, [a for _, a in made])
         frame = attach(frame, fk.parent_columns, found, rename).fillna(0, subset=[degree])
     return frame
-
-
-def _fit_codes(
-    spark: SparkSession,
-    rows: Mapping[str, DataFrame],
-    plans: dict[str, TablePlan],
-    seed: int,
-    work: str,
-    note: Callable[[str], None],
-) -> None:
-    """Codes of all tables whose rows take part in links, written with their frames."""
-    linking = [t for t, p in plans.items() if any(not k.late for k in p.matched)]
-    found = [place for places in each(linking, lambda t: neighbours(rows[t], plans[t], seed)) for place in places]
-    coded = coded_tables(plans)
-
-    def code(t: str) -> None:
-        mine = [place for place in found if place[0].parent == t]
-        copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
-        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, copied, seed)
-        for n, link in enumerate(plans[t].matched):
-            if link.parent == t:
-                frame = _with_levels(frame, link, n, lambda df, name: _write(spark, df, f"{work}/levels/{t}/{name}"))
-        frame = _write(spark, frame, f"{work}/coded/{t}")
-        _fit_follows(frame, plans[t])
-        note(f"codes of {t}")
-
-    each(coded, code)
-    for plan in plans.values():
-        for link in plan.matched:
-            target = plans[link.parent].code
-            assert target is not None
-            link.clusters = target.clusters
-
-
-def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) -> DataFrame:
-    """The frame with __level<number>, how deep each row lies by a self reference, if that can be told."""
-    found = depths(frame, link, write)
-    if found is None:
-        return frame
-    by_node, link.levels = found
-    level = by_node.select(F.col("__node").alias("__lies"), F.col("__depth").alias(f"__level{number}"))
-    return frame.join(level, node(link.parent_columns) == F.col("__lies")).drop("__lies")
-
-
-def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
-    """What follows from the code of a row where each has its own (at most encoding.clusters.ALONE rows)."""
-    assert plan.code is not None
-    if plan.code.clusters < plan.rows:
-        return
-    names = [f"__deg_{i}" for i in range(len(plan.degrees))] + [f"__sum_{i}" for i in range(len(plan.summaries))]
-    inside = [(n, k) for n, k in enumerate(plan.matched) if k.levels]
-    keys = [(node(k.columns).alias(f"__to{n}"), node(k.parent_columns).alias(f"__is{n}")) for n, k in inside]
-    levels = [quoted(f"__level{n}") for n, _ in inside]
-    named = [key_text([quoted(c) for c in k.columns]).isNotNull().alias(f"__named{n}") for n, k in inside]
-    numbers = [quoted(n).cast("double").alias(n) for n in names]
-    rows = frame.select("__code", *numbers, *levels, *named, *[c for pair in keys for c in pair]).toPandas()
-    rows = rows.sort_values("__code", ignore_index=True)
-    codes = [d.codec.encode(rows[f"__deg_{i}"].to_numpy(float)) for i, d in enumerate(plan.degrees)]
-    for n, link in inside:
-        to = rows[f"__to{n}"].map(rows.set_index(f"__is{n}")["__code"]) + int(link.nullable)
-        code = to.where(rows[f"__level{n}"] > 0, 0).mask(rows[f"__named{n}"] & to.isna(), link.codes - 1).fillna(0)
-        codes += [rows[f"__level{n}"].to_numpy(), code.to_numpy()]
-    codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
-    plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
-
-
-def fit_blocks(spark: SparkSession, fitted: Fitted, table: str, alone: bool) -> BlockPlan:
-    """The edges of a join table by the codes at both ends; alone: by that of the link only."""
-    plan = fitted.plans[table]
-    owner, (link,) = plan.owner, plan.matched
-    assert owner is not None
-    rows, by = spark.read.parquet(f"{fitted.work}/rows/{table}"), fitted.plans[owner.parent].code
-    for edge, name in ((owner, "__from"), (link, "__to")):
-        keys = [quoted(c).alias(f"{name}{i}") for i, c in enumerate(edge.parent_columns)]
-        found = fitted.frame(spark, edge.parent).select(*keys, F.col("__code").alias(name))
-        rows = rows.join(found, [quoted(c) == F.col(f"{name}{i}") for i, c in enumerate(edge.columns)], "left")
-    assert by is not None
-    lost = F.when(key_text([quoted(c) for c in link.columns]).isNull(), 0).otherwise(link.codes - 1)
-    code = F.coalesce(F.col("__to") + int(link.nullable), lost).alias("__to")
-    counts = np.zeros((by.clusters, link.codes), dtype=int)
-    for r in rows.where("__from IS NOT NULL").groupBy("__from", code).count().collect():
-        counts[r["__from"], r["__to"]] += r["count"]
-    return BlockPlan(-1, [counts.sum(0).tolist()]) if alone else BlockPlan(by.at, counts.tolist())
 
 
 def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:

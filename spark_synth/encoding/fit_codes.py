@@ -1,16 +1,21 @@
-"""The codes of rows that take part in links, for every table whose rows do: embed both ends, cluster, write."""
+"""The codes of rows that take part in links, for every table whose rows do: embed both ends, cluster, write; and the
+edges of a join table by these codes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from pyspark.sql import DataFrame
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import each, written
 from spark_synth.encoding.clusters import find_clusters
+from spark_synth.encoding.depth import Write, depths
 from spark_synth.encoding.embed import Places, embed, node
+from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
-from spark_synth.encoding.views import quoted
+from spark_synth.encoding.views import key_text, quoted
 
 End = LinkPlan | OwnerPlan
 
@@ -49,3 +54,90 @@ def with_codes(
         axes += more
     plan.code, code = find_clusters(frame, plan, axes, copied, seed)
     return frame.select(*map(quoted, columns), code.alias("__code"))
+
+
+def fit_codes(
+    spark: SparkSession,
+    rows: Mapping[str, DataFrame],
+    plans: dict[str, TablePlan],
+    seed: int,
+    work: str,
+    note: Callable[[str], None],
+) -> None:
+    """Codes of all tables whose rows take part in links, written with their frames."""
+    linking = [t for t, p in plans.items() if any(not k.late for k in p.matched)]
+    found = [place for places in each(linking, lambda t: neighbours(rows[t], plans[t], seed)) for place in places]
+    coded = coded_tables(plans)
+
+    def code(t: str) -> None:
+        mine = [place for place in found if place[0].parent == t]
+        copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
+        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, copied, seed)
+        for n, link in enumerate(plans[t].matched):
+            if link.parent == t:
+                frame = _with_levels(frame, link, n, lambda df, name: written(spark, df, f"{work}/levels/{t}/{name}"))
+        frame = written(spark, frame, f"{work}/coded/{t}")
+        _fit_follows(frame, plans[t])
+        note(f"codes of {t}")
+
+    each(coded, code)
+    for plan in plans.values():
+        for link in plan.matched:
+            target = plans[link.parent].code
+            assert target is not None
+            link.clusters = target.clusters
+
+
+def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) -> DataFrame:
+    """The frame with __level<number>, how deep each row lies by a self reference, if that can be told."""
+    found = depths(frame, link, write)
+    if found is None:
+        return frame
+    by_node, link.levels = found
+    level = by_node.select(F.col("__node").alias("__lies"), F.col("__depth").alias(f"__level{number}"))
+    return frame.join(level, node(link.parent_columns) == F.col("__lies")).drop("__lies")
+
+
+def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
+    """What follows from the code of a row where each has its own (at most encoding.clusters.ALONE rows)."""
+    assert plan.code is not None
+    if plan.code.clusters < plan.rows:
+        return
+    names = [f"__deg_{i}" for i in range(len(plan.degrees))] + [f"__sum_{i}" for i in range(len(plan.summaries))]
+    inside = [(n, k) for n, k in enumerate(plan.matched) if k.levels]
+    keys = [(node(k.columns).alias(f"__to{n}"), node(k.parent_columns).alias(f"__is{n}")) for n, k in inside]
+    levels = [quoted(f"__level{n}") for n, _ in inside]
+    named = [key_text([quoted(c) for c in k.columns]).isNotNull().alias(f"__named{n}") for n, k in inside]
+    numbers = [quoted(n).cast("double").alias(n) for n in names]
+    rows = frame.select("__code", *numbers, *levels, *named, *[c for pair in keys for c in pair]).toPandas()
+    rows = rows.sort_values("__code", ignore_index=True)
+    codes = [d.codec.encode(rows[f"__deg_{i}"].to_numpy(float)) for i, d in enumerate(plan.degrees)]
+    for n, link in inside:
+        to = rows[f"__to{n}"].map(rows.set_index(f"__is{n}")["__code"]) + int(link.nullable)
+        code = to.where(rows[f"__level{n}"] > 0, 0).mask(rows[f"__named{n}"] & to.isna(), link.codes - 1).fillna(0)
+        codes += [rows[f"__level{n}"].to_numpy(), code.to_numpy()]
+    codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
+    plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
+
+
+def fit_blocks(
+    rows: DataFrame, plan: TablePlan, plans: Mapping[str, TablePlan], ends: Mapping[str, DataFrame], alone: bool
+) -> BlockPlan:
+    """The edges of a join table by the codes at both ends; alone: by that of the link only.
+
+    rows: the edges; ends: by table, the rows at either end with their codes.
+    """
+    owner, (link,) = plan.owner, plan.matched
+    assert owner is not None
+    by = plans[owner.parent].code
+    for edge, name in ((owner, "__from"), (link, "__to")):
+        keys = [quoted(c).alias(f"{name}{i}") for i, c in enumerate(edge.parent_columns)]
+        found = ends[edge.parent].select(*keys, F.col("__code").alias(name))
+        rows = rows.join(found, [quoted(c) == F.col(f"{name}{i}") for i, c in enumerate(edge.columns)], "left")
+    assert by is not None
+    lost = F.when(key_text([quoted(c) for c in link.columns]).isNull(), 0).otherwise(link.codes - 1)
+    code = F.coalesce(F.col("__to") + int(link.nullable), lost).alias("__to")
+    counts = np.zeros((by.clusters, link.codes), dtype=int)
+    for r in rows.where("__from IS NOT NULL").groupBy("__from", code).count().collect():
+        counts[r["__from"], r["__to"]] += r["count"]
+    return BlockPlan(-1, [counts.sum(0).tolist()]) if alone else BlockPlan(by.at, counts.tolist())

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import each
 from spark_synth.encoding.encode import contexts, encode_rows, families, frequencies, write_packs
-from spark_synth.encoding.fit import Fitted, each
+from spark_synth.encoding.fit import Fitted
 from spark_synth.encoding.linked import fill_linked
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.rows import SPLITS

@@ -9,7 +9,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from spark_synth.config import RunConfig
-from spark_synth.encoding.fit import Fitted, each
+from spark_synth.encoding.at_once import each
+from spark_synth.encoding.fit import Fitted
 from spark_synth.errors import UserError
 from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation

@@ -11,8 +11,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
+from spark_synth.encoding.at_once import each
 from spark_synth.encoding.columns import ColumnSettings
-from spark_synth.encoding.fit import Fitted, each, fit_database
+from spark_synth.encoding.fit import Fitted, fit_database
 from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.pipeline.jobs import fit_jobs

@@ -1,0 +1,24 @@
+"""Work on many tables: several at a time, and what is made of each is written, so that nothing is computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+
+T = TypeVar("T")
+PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
+
+
+def each(items: list[str], work: Callable[[str], T]) -> list[T]:
+    """`work` on every item, several at a time; the first failure is raised after the others have ended."""
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(work, items))
+
+
+def written(spark: SparkSession, df: DataFrame, path: str) -> DataFrame:
+    """`df`, written to `path` as Parquet and read from there."""
+    df.write.mode("overwrite").parquet(path)
+    return spark.read.schema(df.schema).parquet(path)
