@@ -44,6 +44,7 @@ def link_levels(
     if link.orphans:
         asking = asking.withColumn("__cell", F.when(F.col("__lost"), cells).otherwise(F.col("__cell")))
         targets = with_orphans(run, plan.table, link, targets, asking.where("__lost"), cells)
+    targets = run.stored(targets, f"{run.linking(plan.table, link)}/targets")
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
     return match(asking, targets, cells + bool(link.orphans), seed, names)
 

@@ -25,19 +25,24 @@ def fill_links(run: Generation, table: str) -> DataFrame:
     plan = run.plans[table]
     rows = run.rows(table)
     if table not in run.kept:
-        for n, link in enumerate(plan.matched):
-            if link.late:
-                code = F.col(f"__late_{n}").cast("int") - int(link.nullable)
-                cell = F.when(code >= 0, code)
-                if link.parent != table:
-                    rows = _replaced(link_rows(run, table, rows, link, cell), rows, link)
-                elif link.levels:
-                    rows = _by_level(run, rows, plan, link, n, cell)
-                else:
-                    rows = _to_earlier(run, rows, link, cell)
+        late = [n for n, link in enumerate(plan.matched) if link.late]
+        for n in late:
+            rows = _filled(run, rows, plan, n)
+            if plan.unique or n != late[-1]:
+                rows = run.stored(rows, f"{run.linking(table, plan.matched[n])}/rows")
         if plan.unique:
             rows = _separated(run, plan, rows)
     return rows.select(*[quoted(c) for c in plan.columns])
+
+
+def _filled(run: Generation, rows: DataFrame, plan: TablePlan, number: int) -> DataFrame:
+    """`rows` with the late link of that number."""
+    link = plan.matched[number]
+    code = F.col(f"__late_{number}").cast("int") - int(link.nullable)
+    cell = F.when(code >= 0, code)
+    if link.parent != plan.table:
+        return _replaced(link_rows(run, plan.table, rows, link, cell), rows, link)
+    return _by_level(run, rows, plan, number, cell) if link.levels else _to_earlier(run, rows, link, cell)
 
 
 def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
@@ -60,6 +65,7 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
     names = [f"__p{i}" for i in range(len(keys))]
     if link.orphans:
         sized = with_orphans(run, table, link, sized, asking.where(F.col("__cell") == link.clusters), link.clusters)
+    sized = run.stored(sized, f"{run.linking(table, link)}/targets")
     cells = link.clusters + bool(link.orphans)
     once = run.plans[table].once_in_family(link.columns)
     return match(asking, sized, cells, stream(run.seed, "link", table, link.name), names, once)
@@ -67,23 +73,19 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """`rows` in which no column set that may occur once is repeated."""
-    work = f"{run.work}/_links/{plan.table}"
-    rows.write.mode("overwrite").parquet(f"{work}/rows")
-    rows = run.spark.read.parquet(f"{work}/rows")
     for i, unique in enumerate(plan.unique):
         inside = [k.columns for k in plan.matched if k.parent != plan.table and set(k.columns) <= set(unique)]
         seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
         if inside:
-            rows = separate(rows, unique, inside[-1], seed, f"{work}/{i}", drop=declared)
+            rows = separate(rows, unique, inside[-1], seed, f"{run.work}/_separated/{plan.table}/{i}", drop=declared)
         elif declared:  # foreign keys into reference tables alone, which generation.quotas has exchanged
             rows = without_repeats(rows, unique)
     return rows
 
 
-def _by_level(
-    run: Generation, rows: DataFrame, plan: TablePlan, link: LinkPlan, number: int, cell: Column
-) -> DataFrame:
+def _by_level(run: Generation, rows: DataFrame, plan: TablePlan, number: int, cell: Column) -> DataFrame:
     """A self reference by level: rows of the first level refer to none, or to themselves where none would not do."""
+    link = plan.matched[number]
     linked = link_levels(run, rows, plan, link, cell, f"__level_{number}")
     for i, c in enumerate(() if link.nullable else link.parent_columns):
         linked = linked.withColumn(f"__p{i}", F.coalesce(f"__p{i}", quoted(c)))

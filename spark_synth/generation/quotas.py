@@ -7,7 +7,7 @@ and the values of their families are drawn again, given these keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -47,10 +47,13 @@ def settled(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """
     found = _keys(plan)
     columns = [F.col(column) for column, _, _, _ in found]
-    rows = rows.withColumn("__before", F.array(*columns))
-    for column, _, codec, _ in found:
-        rows = _to_quota(rows, column, codec)
-    rows = _separated(run, plan, rows, f"{run.work}/_settled/{plan.table}")
+    counted = [{r[column]: r["count"] for r in rows.groupBy(column).count().collect()} for column, _, _, _ in found]
+    names, work = _drawn_names(plan), f"{run.work}/_settled/{plan.table}"
+    needed = [c for c in rows.columns if c in {"__idx", "__segment", *names.values()}]
+    rows = rows.select(*needed, F.array(*columns).alias("__before"))
+    for i, ((column, _, codec, _), counts) in enumerate(zip(found, counted, strict=True)):
+        rows = _to_quota(rows if i == 0 else run.stored(rows, f"{work}/q{i}"), column, codec, counts)
+    rows = _separated(run, plan, rows, names, work)
     codes = F.array(*[_code(codec, F.col(column)) for column, _, codec, _ in found])
     told = rows.select(
         "__idx", "__segment", codes.alias("__references"), (F.col("__before") != F.array(*columns)).alias("__moved")
@@ -78,9 +81,9 @@ def _keys(plan: TablePlan) -> list[tuple[str, tuple[str, ...], CategoricalCodec,
     return found
 
 
-def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec) -> DataFrame:
-    """`rows` in which `column` has every category as often as its quota of the rows without NULL."""
-    counted = {r[column]: r["count"] for r in rows.groupBy(column).count().collect()}
+def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Mapping[str | None, int]) -> DataFrame:
+    """`rows` in which `column` has every category as often as its quota of the rows without NULL; counted: rows of
+    every category."""
     have = np.array([counted.get(c, 0) for c in codec.categories], dtype=np.int64)
     want = quotas(codec.counts, int(have.sum()))
     many, few = np.maximum(have - want, 0), np.maximum(want - have, 0)
@@ -110,12 +113,16 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec) -> DataFram
     return changed.unionByName(found.where("__cell < 0").select(*rows.columns))
 
 
-def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
-    """`rows` in which no values repeat that may occur once, as far as exchanges of reference keys go."""
+def _drawn_names(plan: TablePlan) -> dict[str, str]:
+    """Column of the table -> column of drawn rows, of all keys."""
     names = {c: f"l{i}" for i, c in enumerate(plan.early)}
     names |= {c: f"o{i}" for i, (c, _) in enumerate(plan.owned)}
     names |= {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
-    names |= {c: column for column, keys, _, _ in _keys(plan) for c in keys}
+    return names | {c: column for column, keys, _, _ in _keys(plan) for c in keys}
+
+
+def _separated(run: Generation, plan: TablePlan, rows: DataFrame, names: Mapping[str, str], work: str) -> DataFrame:
+    """`rows` in which no values repeat that may occur once, as far as exchanges of reference keys go."""
     for i, unique in enumerate(plan.unique):
         inside = [column for column, keys, _, _ in _keys(plan) if set(keys) <= set(unique)]
         if inside and set(unique) <= set(names):

@@ -48,6 +48,10 @@ class Generation:
         """The folder of what is drawn of a table before its values."""
         return f"{self.work}/_structure/{table}"
 
+    def linking(self, table: str, link: LinkPlan) -> str:
+        """The folder of what is made on the way to a link."""
+        return f"{self.work}/_links/{table}/{link.parent}/{self.degree_of(table, link)}"
+
     def stored(self, rows: DataFrame, path: str) -> DataFrame:
         """`rows`, written: what follows reads them more than once."""
         rows.write.mode("overwrite").parquet(path)

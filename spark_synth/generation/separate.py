@@ -50,14 +50,14 @@ def separate(
         stale = stale + 1 if left == before else 0
         if not left or stale == STALE:
             break
-        changed = True
+        if not changed:  # what `rows` is made from is not computed again and again
+            pairs, changed = _stored(pairs, f"{work}/pairs"), True
+            repeated = _repeated(pairs, own + target)
         inside = cell is not None and attempt % 3 < 2
         bounds = (F.col("__cell0"), F.col("__cell1")) if inside else (F.lit(0), F.lit(size + 1))
         partners = min(MOST_PARTNERS, max(PARTNERS, TRIES // left))
         made = _exchanges(pairs, repeated, own, target, bounds, partners, stream(seed, attempt))
-        path = f"{work}/{attempt}"
-        _apply(pairs, made, target).write.mode("overwrite").parquet(path)
-        pairs = rows.sparkSession.read.parquet(path)
+        pairs = _stored(_apply(pairs, made, target), f"{work}/{attempt}")
     if changed:
         rows = _with_links(rows, pairs, link, target)
     return _without(rows, pairs, own + target) if drop and changed else rows
@@ -69,6 +69,11 @@ def without_repeats(rows: DataFrame, unique: Sequence[str]) -> DataFrame:
     names = [f"__own{i}" for i in range(len(unique))]
     named = [quoted(c).alias(n) for c, n in zip(unique, names, strict=True)]
     return _without(rows, rows.select("__idx", *named).dropna(), names)
+
+
+def _stored(pairs: DataFrame, path: str) -> DataFrame:
+    pairs.write.mode("overwrite").parquet(path)
+    return pairs.sparkSession.read.parquet(path)
 
 
 def _without(rows: DataFrame, pairs: DataFrame, key: list[str]) -> DataFrame:

@@ -90,6 +90,22 @@ def kept(folder: Path) -> None:
     table("b", children(a=range(200)))(folder)
 
 
+def two_owners(folder: Path) -> None:
+    other = "      - {columns: [w], parent: a, owner: true}"
+    replace("      - {columns: [a], parent: a}", "      - {columns: [a], parent: a, owner: true}\n" + other)(folder)
+
+
+def other_order(folder: Path) -> None:
+    replace("w: numeric", "w: numeric, v: numeric")(folder)
+    replace("{columns: [a], parent: a}", "{columns: [v, id], parent: a, parent_columns: [id, v]}")(folder)
+
+
+def repeated(folder: Path) -> None:
+    replace("parent: a}", "parent: a, parent_columns: [e]}")(folder)
+    table("a", parents(e=7))(folder)
+    table("b", children(a=7))(folder)
+
+
 @pytest.mark.parametrize(
     ("spoil", "parts"),
     [
@@ -105,6 +121,9 @@ def kept(folder: Path) -> None:
         pytest.param(table("b", children(0)), ["b", "no rows"], id="no rows"),
         pytest.param(table("b", children(a=[f"k{i}" for i in range(200)])), ["b", "a"], id="foreign key type"),
         pytest.param(circle, ["a -> b -> a", "break_edges: [a.b]"], id="a cycle without NULLs"),
+        pytest.param(two_owners, ["'b' names 2 owners", "keep owner: true on one"], id="two owners"),
+        pytest.param(other_order, ["'b' lists (v, id) against (id, v) of a", "same order"], id="another order"),
+        pytest.param(repeated, ["'a'", "(e) not unique"], id="a key that is not unique"),
         pytest.param(orphans, ["b", "a"], id="orphans"),
         pytest.param(kept, ["b.a", "140 orphans", "a.id", "kind key"], id="orphans whose keys cannot be made"),
     ],
