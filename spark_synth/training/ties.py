@@ -24,7 +24,7 @@ from spark_synth.training.determined import forbidden_pairs
 
 MAX_ROWS = 10_000  # training rows, and held-out rows, that are looked at: beyond, a network misses little
 MAX_CELLS = 40_000_000  # rows x features of their codes
-COMMONEST = 24  # codes of a column that are told apart
+COMMONEST = 64  # codes of a column that are told apart
 SUPPORT = 5  # families, or rows, that a code needs to be told apart
 ORDERED = 2  # of the features that say where a code is in its column's order
 CLEAR = 3.0  # standard errors at which a source is taken
