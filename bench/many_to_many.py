@@ -77,9 +77,8 @@ def main() -> None:
         for way, folder in _runs(args, path, Path(work)):
             made = {t: DeltaTable(folder / "tables" / t).to_pandas() for t in real}
             durations = json.loads((folder / "manifest.json").read_text())["durations"]
-            taken = (
-                durations.get("train", 0.0) + durations["generate"]
-            )  # another draw of a trained model has no training
+            # another draw of a trained model has no training
+            taken = durations.get("train", 0.0) + durations["generate"]
             rows[way] = [*_figures(real, made, args.table, sides), f"{taken:.0f} s"]
     print(f"| {args.table} | {' | '.join(COLUMNS)} |\n" + "|---" * (1 + len(COLUMNS)) + "|")  # noqa: T201
     for way, cells in rows.items():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
 T = TypeVar("T")
 PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
@@ -18,7 +18,7 @@ def each(items: list[str], work: Callable[[str], T]) -> list[T]:
         return list(pool.map(work, items))
 
 
-def written(spark: SparkSession, df: DataFrame, path: str) -> DataFrame:
-    """`df`, written to `path` as Parquet and read from there."""
+def written(df: DataFrame, path: str) -> DataFrame:
+    """`df`, written to `path` as Parquet and read from there: what follows reads it more than once."""
     df.write.mode("overwrite").parquet(path)
-    return spark.read.schema(df.schema).parquet(path)
+    return df.sparkSession.read.schema(df.schema).parquet(path)

@@ -89,7 +89,7 @@ def fit_database(
     rows: dict[str, DataFrame] = {}
 
     def ordered(t: str) -> None:
-        rows[t] = written(spark, _ordered(t, tables, plans, schema, seed), f"{work}/rows/{t}")
+        rows[t] = written(_ordered(t, tables, plans, schema, seed), f"{work}/rows/{t}")
 
     each(order, ordered)
 
@@ -97,14 +97,14 @@ def fit_database(
 
     def parents(t: str) -> None:
         frame = _with_children(t, rows, frames, plans, schema, owners)
-        frames[t] = written(spark, frame, f"{work}/frames/{t}")
+        frames[t] = written(frame, f"{work}/frames/{t}")
         _fit_carried(frames[t], plans[t])
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         note(f"families of {t}")
 
     for level in owners_last(owners):
         each(level, parents)
-    fit_codes(spark, rows, plans, seed, work, note)
+    fit_codes(rows, frames, plans, seed, work, note)
     for t in order:
         plans[t].sets = [plan_set(plans[j], plans) for j, join in joins.items() if join.first and join.link.parent == t]
         plans[t].number(plans)

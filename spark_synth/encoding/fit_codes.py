@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.at_once import each, written
@@ -57,8 +57,8 @@ def with_codes(
 
 
 def fit_codes(
-    spark: SparkSession,
     rows: Mapping[str, DataFrame],
+    frames: Mapping[str, DataFrame],
     plans: dict[str, TablePlan],
     seed: int,
     work: str,
@@ -72,11 +72,11 @@ def fit_codes(
     def code(t: str) -> None:
         mine = [place for place in found if place[0].parent == t]
         copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
-        frame = with_codes(spark.read.parquet(f"{work}/frames/{t}"), plans[t], mine, copied, seed)
+        frame = with_codes(frames[t], plans[t], mine, copied, seed)
         for n, link in enumerate(plans[t].matched):
             if link.parent == t:
-                frame = _with_levels(frame, link, n, lambda df, name: written(spark, df, f"{work}/levels/{t}/{name}"))
-        frame = written(spark, frame, f"{work}/coded/{t}")
+                frame = _with_levels(frame, link, n, lambda df, name: written(df, f"{work}/levels/{t}/{name}"))
+        frame = written(frame, f"{work}/coded/{t}")
         _fit_follows(frame, plans[t])
         note(f"codes of {t}")
 

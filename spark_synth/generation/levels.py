@@ -8,6 +8,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import prefix_sums, to_real_distribution
@@ -44,7 +45,7 @@ def link_levels(
     if link.orphans:
         asking = asking.withColumn("__cell", F.when(F.col("__lost"), cells).otherwise(F.col("__cell")))
         targets = with_orphans(run, plan.table, link, targets, asking.where("__lost"), cells)
-    targets = run.stored(targets, f"{run.linking(plan.table, link)}/targets")
+    targets = written(targets, f"{run.linking(plan.table, link)}/targets")
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
     return match(asking, targets, cells + bool(link.orphans), seed, names)
 

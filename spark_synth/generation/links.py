@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import LinkPlan, TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import exact_degrees, exact_units
@@ -29,7 +30,7 @@ def fill_links(run: Generation, table: str) -> DataFrame:
         for n in late:
             rows = _filled(run, rows, plan, n)
             if plan.unique or n != late[-1]:
-                rows = run.stored(rows, f"{run.linking(table, plan.matched[n])}/rows")
+                rows = written(rows, f"{run.linking(table, plan.matched[n])}/rows")
         if plan.unique:
             rows = _separated(run, plan, rows)
     return rows.select(*[quoted(c) for c in plan.columns])
@@ -65,7 +66,7 @@ def link_rows(run: Generation, table: str, rows: DataFrame, link: LinkPlan, cell
     names = [f"__p{i}" for i in range(len(keys))]
     if link.orphans:
         sized = with_orphans(run, table, link, sized, asking.where(F.col("__cell") == link.clusters), link.clusters)
-    sized = run.stored(sized, f"{run.linking(table, link)}/targets")
+    sized = written(sized, f"{run.linking(table, link)}/targets")
     cells = link.clusters + bool(link.orphans)
     once = run.plans[table].once_in_family(link.columns)
     return match(asking, sized, cells, stream(run.seed, "link", table, link.name), names, once)

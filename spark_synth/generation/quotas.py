@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
 from spark_synth.generation.degrees import prefix_sums
@@ -52,7 +53,7 @@ def settled(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     needed = [c for c in rows.columns if c in {"__idx", "__segment", *names.values()}]
     rows = rows.select(*needed, F.array(*columns).alias("__before"))
     for i, ((column, _, codec, _), counts) in enumerate(zip(found, counted, strict=True)):
-        rows = _to_quota(rows if i == 0 else run.stored(rows, f"{work}/q{i}"), column, codec, counts)
+        rows = _to_quota(rows if i == 0 else written(rows, f"{work}/q{i}"), column, codec, counts)
     rows = _separated(run, plan, rows, names, work)
     codes = F.array(*[_code(codec, F.col(column)) for column, _, codec, _ in found])
     told = rows.select(

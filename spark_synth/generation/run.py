@@ -52,11 +52,6 @@ class Generation:
         """The folder of what is made on the way to a link."""
         return f"{self.work}/_links/{table}/{link.parent}/{self.degree_of(table, link)}"
 
-    def stored(self, rows: DataFrame, path: str) -> DataFrame:
-        """`rows`, written: what follows reads them more than once."""
-        rows.write.mode("overwrite").parquet(path)
-        return self.spark.read.parquet(path)
-
     def per_block(self, cut: DataFrame, blocks: int, maker: Maker, fields: Mapping[str, str]) -> DataFrame:
         """What `maker` draws, with these Spark types, of the segments `cut`; partitions are made of whole blocks."""
         placed = cut.repartition(min(blocks, self.partitions or blocks), "block").sortWithinPartitions("block", "row")

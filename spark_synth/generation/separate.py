@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.seeds import stream
 
@@ -51,13 +52,13 @@ def separate(
         if not left or stale == STALE:
             break
         if not changed:  # what `rows` is made from is not computed again and again
-            pairs, changed = _stored(pairs, f"{work}/pairs"), True
+            pairs, changed = written(pairs, f"{work}/pairs"), True
             repeated = _repeated(pairs, own + target)
         inside = cell is not None and attempt % 3 < 2
         bounds = (F.col("__cell0"), F.col("__cell1")) if inside else (F.lit(0), F.lit(size + 1))
         partners = min(MOST_PARTNERS, max(PARTNERS, TRIES // left))
         made = _exchanges(pairs, repeated, own, target, bounds, partners, stream(seed, attempt))
-        pairs = _stored(_apply(pairs, made, target), f"{work}/{attempt}")
+        pairs = written(_apply(pairs, made, target), f"{work}/{attempt}")
     if changed:
         rows = _with_links(rows, pairs, link, target)
     return _without(rows, pairs, own + target) if drop and changed else rows
@@ -69,11 +70,6 @@ def without_repeats(rows: DataFrame, unique: Sequence[str]) -> DataFrame:
     names = [f"__own{i}" for i in range(len(unique))]
     named = [quoted(c).alias(n) for c, n in zip(unique, names, strict=True)]
     return _without(rows, rows.select("__idx", *named).dropna(), names)
-
-
-def _stored(pairs: DataFrame, path: str) -> DataFrame:
-    pairs.write.mode("overwrite").parquet(path)
-    return pairs.sparkSession.read.parquet(path)
 
 
 def _without(rows: DataFrame, pairs: DataFrame, key: list[str]) -> DataFrame:

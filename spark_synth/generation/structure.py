@@ -13,6 +13,7 @@ from dataclasses import replace
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.linked import in_order, or_nothing, shown_by
 from spark_synth.encoding.plan import TablePlan
@@ -48,20 +49,20 @@ def known_rows(run: Generation, plan: TablePlan, families: Families) -> DataFram
 def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> tuple[DataFrame, DataFrame]:
     """(rows, segments), both written: __idx, __segment, o0.. and l0.. (keys of owner and linked rows), __codes."""
     work = run.structure(plan.table)
-    families = replace(families, cut=run.stored(families.cut, f"{work}/segments"))
+    families = replace(families, cut=written(families.cut, f"{work}/segments"))
     job = BlockJob(
         run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
     )
     job = replace(job, tilt=raked(run, plan, families, job))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
-    rows = run.stored(drawn, f"{work}/drawn")
+    rows = written(drawn, f"{work}/drawn")
     keys = plan.early
     for n, link in enumerate(k for k in plan.matched if not k.late):
         matched = link_rows(run, plan.table, rows, link, cell_of(link))
         named = [F.col(f"__p{i}").cast("string").alias(f"l{keys.index(c)}") for i, c in enumerate(link.columns)]
         places = [F.col(c).alias(f"{c}{n}") for c in ("__slot", "__low", "__span")]
-        rows = run.stored(matched.select(*[c for c in rows.columns], *named, *places), f"{work}/{n}")
-    return run.stored(_separated(run, plan, rows, work), f"{work}/rows"), families.cut
+        rows = written(matched.select(*[c for c in rows.columns], *named, *places), f"{work}/{n}")
+    return written(_separated(run, plan, rows, work), f"{work}/rows"), families.cut
 
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
@@ -114,7 +115,7 @@ def by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
 
 def _with_sets(run: Generation, plan: TablePlan, rows: DataFrame, families: Families) -> DataFrame:
     """`rows` with `sets`, the rows they are joined with; these links are drawn here."""
-    nodes = run.stored(_nodes(run, plan, rows, families.count), f"{run.structure(plan.table)}/nodes")
+    nodes = written(_nodes(run, plan, rows, families.count), f"{run.structure(plan.table)}/nodes")
     parts = []
     for n, found in enumerate(plan.sets):
         rows = rows.join(_members(run, plan, found, nodes, f"__set{n}"), "__idx", "left")

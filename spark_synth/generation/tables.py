@@ -12,6 +12,7 @@ from dataclasses import replace
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.block import block_maker, output_fields
 from spark_synth.generation.codes import BlockJob
@@ -52,9 +53,9 @@ def generate_table(run: Generation, table: str) -> int:
 def _with_quotas(run: Generation, plan: TablePlan, cut: DataFrame, draw: Draw, references: Sequence[int]) -> DataFrame:
     """The rows of segments `cut`; those with rows that should have other reference keys are drawn again with these."""
     work = f"{run.work}/_settled/{plan.table}"
-    cut = run.stored(cut, f"{work}/segments")
-    first = run.stored(draw(cut, ()), f"{work}/drawn")
-    moved = run.stored(settled(run, plan, first), f"{work}/moved")
+    cut = written(cut, f"{work}/segments")
+    first = written(draw(cut, ()), f"{work}/drawn")
+    moved = written(settled(run, plan, first), f"{work}/moved")
     again = draw(cut.join(moved, F.col("row") == F.col("__segment")).drop("__segment"), references)
     return first.join(moved, "__segment", "left_anti").unionByName(again)
 
