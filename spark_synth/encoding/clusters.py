@@ -19,7 +19,7 @@ from spark_synth.encoding.join_plan import CodePlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import value_view
 
-MAX_CLUSTERS = 128
+MAX_CLUSTERS = 256
 CLUSTER_ROWS = 6  # rows of a cluster on average, at least; so that no code stands for one real row
 ALONE = 32  # clusters of a small table, if it has as many rows: links say which of its few rows they mean
 SAMPLE = 20_000  # rows that the clusters are found from
@@ -27,6 +27,7 @@ CATEGORIES = 8  # of a column that are told apart
 PLACES = 8  # coordinates of a cluster's centre that the generators see
 # What a block of features adds to the squared distance of two rows, on average.
 VALUES, COPIED, DEGREES, NEIGHBOURS = 0.5, 1.0, 1.0, 2.0
+BESIDE = 0.3  # share of VALUES where neighbours are known: they tell who chooses what, values mostly repeat it
 APART = 1e-4  # what the hash of a row adds where each is to have its own cluster
 
 
@@ -110,7 +111,8 @@ def _space(sample: pd.DataFrame, plan: TablePlan, axes: int, copied: Collection[
     blocks = _blocks(sample, plan, axes)
     degrees, neighbours = len(plan.degrees), int(axes > 0)
     values = len(blocks) - degrees - neighbours - 1
-    weights = [VALUES / max(1, values)] * values + [APART if plan.rows <= ALONE else 0.0]
+    own = VALUES * (BESIDE if neighbours else 1.0)
+    weights = [own / max(1, values)] * values + [APART if plan.rows <= ALONE else 0.0]
     weights += [DEGREES / max(1, degrees)] * degrees + [NEIGHBOURS] * neighbours
     taken = [i for i, v in enumerate(plan.values) if v.column in copied]
     for i in taken:
