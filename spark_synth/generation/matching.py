@@ -9,7 +9,6 @@ that the siblings of a family take stubs that lie far apart. Both sides meet in 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.generation.degrees import GOLDEN, prefix_sums, spread
+from spark_synth.generation.degrees import prefix_sums, scattering, spread
 from spark_synth.generation.seeds import stream
 
 RUN = 16  # rows of a cluster, next to each other, that go to another cluster together
@@ -119,14 +118,6 @@ def _permuted(place: Column, sizes: np.ndarray, seed: int) -> Column:
     wide = _wide(sizes)
     at = place.cast(wide) * _of(factors) + _of(shifts)
     return F.pmod(at, _of(np.maximum(sizes, 1)).cast(wide)).cast("bigint")
-
-
-def scattering(size: int) -> int:
-    """A factor by which numbers modulo `size` are permuted so that neighbours come to lie far apart."""
-    factor = max(1, int(size * GOLDEN))
-    while size and math.gcd(factor, size) != 1:
-        factor += 1
-    return factor
 
 
 def _of(values: np.ndarray) -> Column:

@@ -18,8 +18,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
-from spark_synth.generation.degrees import prefix_sums
-from spark_synth.generation.matching import scattering
+from spark_synth.generation.degrees import prefix_sums, scattering
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate

@@ -46,18 +46,32 @@ def ks(sizes: pd.Series, histogram: list[tuple[int, int]]) -> float:
     return float(np.abs(np.array([(sizes <= k).mean() for k in at]) - real).max())
 
 
-def test_the_total_is_exact_and_the_distribution_real(parents: DataFrame) -> None:
+@pytest.fixture(params=[True, False], ids=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Degrees as in a small table and, with the same rows, as in a large one."""
+    if not request.param:
+        monkeypatch.setattr("spark_synth.generation.degrees.RANKED_ROWS", 0)
+
+
+def test_as_many_rows_have_exactly_the_real_degrees(parents: DataFrame, size: None) -> None:
     found = sized(parents, plan(HISTOGRAM), TOTAL)
-    assert found["size"].sum() == TOTAL
-    assert ks(found["size"], HISTOGRAM) < 0.01
+    assert found["size"].value_counts().sort_index().to_dict() == dict(HISTOGRAM)
     by_drawn = found.groupby("drawn")["size"].mean()
     assert by_drawn.is_monotonic_increasing  # ranks are kept: who was drawn more gets more
     assert not found["size"][found["drawn"] <= 1].any()  # 2/8 of the parents; 37 % of the real ones have none
 
 
-def test_partitions_do_not_matter(parents: DataFrame) -> None:
+def test_partitions_do_not_matter(parents: DataFrame, size: None) -> None:
     one, other = (sized(p, plan(HISTOGRAM), TOTAL) for p in (parents, parents.repartition(7, "drawn")))
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_other_numbers_of_rows_have_the_real_distribution(parents: DataFrame, size: None) -> None:
+    some = parents.where("__idx < 5001")
+    found = exact_degrees(some, F.col("drawn"), plan(HISTOGRAM), TOTAL, False, slack=1.0)[0].toPandas()
+    assert ks(found["size"], HISTOGRAM) < 0.001
+    untied = found["size"][found["drawn"] == 7].to_numpy()  # of one drawn degree, real ones of several kinds
+    assert abs(np.corrcoef(np.arange(len(untied)), untied)[0, 1]) < 0.1
 
 
 def test_any_total_is_met(parents: DataFrame) -> None:
