@@ -19,7 +19,8 @@ from spark_synth.encoding.join_plan import CodePlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import value_view
 
-MAX_CLUSTERS = 256
+MAX_CLUSTERS, FEW_CLUSTERS = 256, 128  # of well linked tables, and of others
+MANY_LINKS = 300  # links to a cluster on average from which on a table is well linked
 CLUSTER_ROWS = 6  # rows of a cluster on average, at least; so that no code stands for one real row
 ALONE = 32  # clusters of a small table, if it has as many rows: links say which of its few rows they mean
 SAMPLE = 20_000  # rows that the clusters are found from
@@ -27,7 +28,7 @@ CATEGORIES = 8  # of a column that are told apart
 PLACES = 8  # coordinates of a cluster's centre that the generators see
 # What a block of features adds to the squared distance of two rows, on average.
 VALUES, COPIED, DEGREES, NEIGHBOURS = 0.5, 1.0, 1.0, 2.0
-BESIDE = 0.3  # share of VALUES where neighbours are known: they tell who chooses what, values mostly repeat it
+BESIDE = 0.3  # share of VALUES where neighbours are well known: they tell who chooses what, values mostly repeat it
 APART = 1e-4  # what the hash of a row adds where each is to have its own cluster
 
 
@@ -59,10 +60,12 @@ def find_clusters(
     chosen = F.pmod(F.xxhash64("__hash", F.lit(seed)), F.lit(1 << 20)) < int(share * (1 << 20))
     sample = frame.where(chosen).select("__hash", *views).limit(2 * SAMPLE).toPandas()
     sample = sample.sort_values(list(sample.columns), kind="stable").reset_index(drop=True)
-    space = _space(sample, plan, axes, copied)
+    most = min(MAX_CLUSTERS, plan.rows // CLUSTER_ROWS)
+    well_linked = axes > 0 and sum(d.total for d in plan.degrees) >= MANY_LINKS * most
+    space = _space(sample, plan, axes, copied, VALUES * (BESIDE if well_linked else 1.0))
     points = space.points(sample)
     distinct = len(np.unique(points.round(9), axis=0)) if len(points) else 1
-    wanted = plan.rows if plan.rows <= ALONE else min(MAX_CLUSTERS, plan.rows // CLUSTER_ROWS)
+    wanted = plan.rows if plan.rows <= ALONE else most if well_linked else min(FEW_CLUSTERS, most)
     count = max(1, min(wanted, distinct))
     centres = _centres(points, count) if count > 1 else np.zeros((1, len(space.mean)))
 
@@ -106,12 +109,11 @@ def _one_hot(code: np.ndarray, card: int) -> np.ndarray:
     return shown
 
 
-def _space(sample: pd.DataFrame, plan: TablePlan, axes: int, copied: Collection[str]) -> _Space:
-    """Every block brought to its weight: its features keep their variances relative to each other."""
+def _space(sample: pd.DataFrame, plan: TablePlan, axes: int, copied: Collection[str], own: float) -> _Space:
+    """Every block brought to its weight: features keep their variances relative to each other. own: of all values."""
     blocks = _blocks(sample, plan, axes)
     degrees, neighbours = len(plan.degrees), int(axes > 0)
     values = len(blocks) - degrees - neighbours - 1
-    own = VALUES * (BESIDE if neighbours else 1.0)
     weights = [own / max(1, values)] * values + [APART if plan.rows <= ALONE else 0.0]
     weights += [DEGREES / max(1, degrees)] * degrees + [NEIGHBOURS] * neighbours
     taken = [i for i, v in enumerate(plan.values) if v.column in copied]
