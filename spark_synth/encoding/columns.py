@@ -71,9 +71,9 @@ def plan_columns(
     plan.owner = _owner(owner, stats)
     plan.links = [_link(fk, name, schema, stats) for fk in links(table, owner)]
     for link in plan.links:
-        link.copies = copies.get(link.name, ())
+        link.copies, link.onward = copies.get(link.name, ()), _onward(schema, table, link)
     if plan.owner:
-        plan.owner.copies = copies.get(plan.owner.name, ())
+        plan.owner.copies, plan.owner.onward = copies.get(plan.owner.name, ()), _onward(schema, table, plan.owner)
     plan.unique = _unique(df, table, plan)
     plan.keys = _keys(df, table, plan)
     time = _time_column(table, types, stats) if plan.owner else None
@@ -176,14 +176,22 @@ def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> Link
     return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, reference, nullable, late)
 
 
+def _onward(schema: Schema, table: Table, edge: OwnerPlan | LinkPlan) -> tuple[tuple[str, str], ...]:
+    """The columns of foreign keys that repeat one of the row that `edge` leads to, with those of the latter."""
+    theirs = {fk.name: fk.columns for fk in schema.table(edge.parent).foreign_keys}
+    mine = [fk for fk in table.foreign_keys if fk.implied == edge.name and fk.onward]
+    return tuple(p for fk in mine for p in zip(fk.columns, theirs[str(fk.onward)], strict=True))
+
+
 def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:
     """Column sets with a link that may not repeat: the primary key, or, where a join table declares none, its foreign
     keys together if they never repeat in the real rows."""
     linked = [set(k.columns) for k in plan.links if k.parent != plan.table]
     if table.primary_key:
         return [plan.primary_key] if any(k <= set(table.primary_key) for k in linked) else []
-    keys = [c for c in table.columns if c in table.foreign_key_columns()]
-    if not linked or len(table.foreign_keys) < 2:
+    free = [fk for fk in table.foreign_keys if not fk.implied]
+    keys = [c for c in table.columns if any(c in fk.columns for fk in free)]
+    if not linked or len(free) < 2:
         return []
     whole = df.select(*map(quoted, keys)).dropna()
     row = whole.agg(F.count(F.lit(1)).alias("rows"), F.count_distinct(*map(quoted, keys)).alias("distinct")).head()

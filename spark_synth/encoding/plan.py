@@ -21,7 +21,7 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
-PLAN_FORMAT = 11  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 12  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -93,6 +93,7 @@ class LinkPlan:
     orphans if these are kept.
     carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
     copies: (column, column of the target) that are always equal, or, as (SAME + column, ..), in rows that say so.
+    onward: (column, column of the target) of foreign keys that are those of the target.
     levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
     `level_at`; 0: not told.
     """
@@ -109,6 +110,7 @@ class LinkPlan:
     carried: tuple[int, ...] = ()
     carried_at: int = -1
     copies: tuple[tuple[str, str], ...] = ()
+    onward: tuple[tuple[str, str], ...] = ()
     levels: int = 0
     level_at: int = -1
     orphans: OrphanPlan | None = None
@@ -121,13 +123,13 @@ class LinkPlan:
     @property
     def taken(self) -> list[tuple[str, str]]:
         """(column, column of the target) of all that a row takes from the row that it links to."""
-        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies]
+        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies, *self.onward]
 
 
 @dataclass
 class OwnerPlan:
     """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family; families:
-    real owners with rows; copies: (column, column of the owner), as those of links."""
+    real owners with rows; copies, onward: (column, column of the owner), as those of links."""
 
     name: str
     columns: tuple[str, ...]
@@ -137,12 +139,13 @@ class OwnerPlan:
     null_size: int
     families: int = 0
     copies: tuple[tuple[str, str], ...] = ()
+    onward: tuple[tuple[str, str], ...] = ()
     orphans: OrphanPlan | None = None
 
     @property
     def taken(self) -> list[tuple[str, str]]:
         """(column, column of the owner) of all that a row takes from its owner."""
-        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies]
+        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies, *self.onward]
 
 
 @dataclass
@@ -312,17 +315,7 @@ class TablePlan:
         d["links"] = [LinkPlan(**_tuples(x)) for x in d["links"]]
         d["keys"] = [KeyPlan(**x) for x in d["keys"]]
         d["texts"] = [TextPlan(**x) for x in d["texts"]]
-        d["values"] = [
-            ValuePlan(
-                **{
-                    **x,
-                    "how": How(x["how"]),
-                    "codecs": [codec_from_json(c) for c in x["codecs"]],
-                    "keys": tuple(x["keys"]),
-                }
-            )
-            for x in d["values"]
-        ]
+        d["values"] = [ValuePlan(**_value(x)) for x in d["values"]]
         d["time"] = TimePlan(**_codecs(d["time"], "first", "delta", "clock")) if d["time"] else None
         d["sets"] = [SetPlan(**{**x, "carried": tuple(x["carried"])}) for x in d["sets"]]
         d["blocks"] = BlockPlan(**d["blocks"]) if d["blocks"] else None
@@ -340,6 +333,11 @@ def _plain(data: dict[str, Any], plan: TablePlan) -> dict[str, Any]:
     return data
 
 
+def _value(data: dict[str, Any]) -> dict[str, Any]:
+    codecs = [codec_from_json(c) for c in data["codecs"]]
+    return {**data, "how": How(data["how"]), "codecs": codecs, "keys": tuple(data["keys"])}
+
+
 def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**data, **{n: NumericCodec(**data[n]) for n in names if data[n]}}
 
@@ -347,4 +345,4 @@ def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     plain["orphans"] = OrphanPlan(**data["orphans"]) if data["orphans"] else None
-    return plain | {"copies": tuple((c, p) for c, p in plain["copies"])}
+    return plain | {k: tuple((c, p) for c, p in plain[k]) for k in ("copies", "onward")}

@@ -26,7 +26,7 @@ def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str
         for t, plan in run.plans.items():
             edges: list[LinkPlan | OwnerPlan] = [*plan.links, *([plan.owner] if plan.owner else [])]
             for edge in edges:
-                for c, p in zip(edge.columns, edge.parent_columns, strict=True):
+                for c, p in edge.taken:
                     if (edge.parent, p) in wide and (t, c) not in wide:
                         wide[t, c] = "bigint"
                         changed = True

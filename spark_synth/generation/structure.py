@@ -93,7 +93,7 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
             continue
         shown = shown_by(link, run.plans[link.parent], F.col("__context")).alias(f"__to{n}")
         named = [quoted(c).cast("string").alias(f"__t{n}_{i}") for i, c in enumerate(link.parent_columns)]
-        copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in link.copies]
+        copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in (*link.copies, *link.onward)]
         match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
         known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(f"l{keys.index(c)}") for c in link.columns]))

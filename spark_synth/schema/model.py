@@ -56,7 +56,8 @@ class ForeignKey(_Strict):
     owner: bool | None = None  # True: rows are ordered sequences under this key; None: chosen automatically
     orphans: Orphans = Orphans.NULL
     cut: str | None = None  # why a cycle of tables is opened here (schema.cycles); the key is filled last
-    implied: str | None = None  # the foreign key of the same table that it follows from (schema.overlap)
+    implied: str | None = None  # the foreign key of the same table that it follows from (schema.overlap, sources.paths)
+    onward: str | None = None  # of the table that `implied` leads to: its foreign key that has the same value
     gathered: float = 0.0  # share of the variance of time between families, where several keys could own
     kept_orphans: int = 0  # rows of the source without a row in the parent, where these are kept
     confidence: float | None = None

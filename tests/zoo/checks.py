@@ -63,6 +63,27 @@ def check_tables(schema: Schema, real: Tables, made: Tables) -> None:
             if edge.kept:
                 check_orphans(edge)
             check_edge(edge)
+    check_ways(schema, real, made)
+
+
+def check_ways(schema: Schema, real: Tables, made: Tables) -> None:
+    """Where two ways lead from every real row to the same one, they do from every made row."""
+    for name, table in schema.tables.items():
+        pairs = [(key, over) for key in table.foreign_keys for over in table.foreign_keys if key is not over]
+        for key, over in pairs:
+            for onward in schema.tables[over.parent].foreign_keys:
+                if len(real[name]) < 50 or onward.parent != key.parent or name == over.parent:
+                    continue
+                met = [_met(t, name, key, over, onward) for t in (real, made)]
+                assert met[1] == 1 or met[0] < 1, f"{key.name}: {1 - met[1]:.3f} of the rows part from {over.name}"
+
+
+def _met(tables: Tables, name: str, key: ForeignKey, over: ForeignKey, onward: ForeignKey) -> float:
+    """Share of the rows in which both ways give the same values, or none."""
+    there = tables[over.parent]
+    theirs = pd.Series(_values(there, onward.columns).to_numpy(), _values(there, over.parent_columns).to_numpy())
+    both = _values(tables[name], over.columns).map(theirs), _values(tables[name], key.columns)
+    return float((both[0].fillna("") == both[1].fillna("")).mean())
 
 
 def check_edge(edge: Edge) -> None:

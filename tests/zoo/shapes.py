@@ -126,6 +126,23 @@ def under_order_lines(d: Rng) -> Shape:
     return schema, {**tables, "e": e}
 
 
+def two_ways(d: Rng) -> Shape:
+    """A claim is of the patient of its visit; a letter of a doctor, of the patient of its claim, if it is about one."""
+    p, q = d.parent(MANY), d.parent(200)
+    v = d.child(p, "pid", 2)
+    c = d.child(v, "vid", 1)
+    c["pid"] = v.set_index("id")["pid"].loc[c["vid"]].to_numpy()
+    e = d.child(q, "qid", 4)
+    e["cid"] = d.pick(c["id"], len(e), null=0.2)
+    e["pid"] = e["cid"].map(c.set_index("id")["pid"]).astype("Int64")
+    schema = keyed(Schema(), p="id", q="id", v="id", c="id", e="id").add_foreign_key("v.pid", "p.id")
+    schema.add_foreign_key("c.vid", "v.id").add_foreign_key("c.pid", "p.id")
+    schema.add_foreign_key("e.qid", "q.id", owner=True).add_foreign_key("e.cid", "c.id").add_foreign_key(
+        "e.pid", "p.id"
+    )
+    return schema, {"p": p, "q": q, "v": v, "c": c, "e": e}
+
+
 def overlapping_keys(d: Rng) -> Shape:
     schema, tables = under_order_lines(d)
     schema.add_foreign_key("e.pid", "p.id")
@@ -335,7 +352,7 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
         three_keys_to_one_parent, null_owner, null_link, self_reference, self_reference_with_owner, composite_parent,
         order_lines, under_order_lines, overlapping_keys, many_to_many, many_to_many_with_key,
         many_to_many_itself, bare_join, three_ways,
-        unique_column, cycle_of_two, cycle_of_three, apart, references, reference_in_key, hub, long_family,
+        two_ways, unique_column, cycle_of_two, cycle_of_three, apart, references, reference_in_key, hub, long_family,
         orphans_to_null, orphans_dropped, orphans_kept, orphans_kept_in_sets, orphans_kept_in_cycles, everything,
     )
 }  # fmt: skip
