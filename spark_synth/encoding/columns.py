@@ -21,7 +21,7 @@ from spark_synth.encoding.rows import empty_time, unit_of
 from spark_synth.encoding.text import fit_texts, guess_provider
 from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
 from spark_synth.schema.check import INTEGERS
-from spark_synth.schema.graph import links
+from spark_synth.schema.graph import filled_last, links
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 
 MAX_CATEGORIES = 250
@@ -172,8 +172,7 @@ def _owner(fk: ForeignKey | None, stats: _Statistics) -> OwnerPlan | None:
 def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> LinkPlan:
     nullable = any(stats.nulls(c) for c in fk.columns)
     reference = schema.table(fk.parent).reference
-    late = fk.cut is not None or fk.parent == name
-    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, reference, nullable, late)
+    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, reference, nullable, filled_last(name, fk))
 
 
 def _onward(schema: Schema, table: Table, edge: OwnerPlan | LinkPlan) -> tuple[tuple[str, str], ...]:

@@ -34,7 +34,7 @@ from spark_synth.encoding.rows import (
 )
 from spark_synth.encoding.sets import plan_set
 from spark_synth.encoding.views import quoted
-from spark_synth.schema.graph import generation_order, links, owned_children, owners_last
+from spark_synth.schema.graph import filled_last, generation_order, links, owned_children, owners_last
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
 
@@ -129,7 +129,7 @@ def _sources(schema: Schema, table: str, owner: ForeignKey | None) -> list[Forei
     """The foreign keys whose targets are generated before the rows of a table: its owner and its early links."""
     if schema.table(table).reference:
         return []
-    early = [fk for fk in links(schema.table(table), owner) if not fk.cut and fk.parent != table]
+    early = [fk for fk in links(schema.table(table), owner) if not filled_last(table, fk)]
     return [*([owner] if owner else []), *(fk for fk in early if not schema.table(fk.parent).reference)]
 
 

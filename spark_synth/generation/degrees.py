@@ -77,17 +77,22 @@ def prefix_sums(rows: DataFrame, column: str, group: str | None = None) -> tuple
     return placed, {(r[group] if group else 0): r["n"] or 0 for r in totals}
 
 
+def ranks(rows: DataFrame, group: str) -> tuple[DataFrame, dict[int, int]]:
+    """`rows` with __start, how many with the same `group`, an integer column, have a smaller __idx; and how many rows
+    each group has."""
+    ranked, counts = prefix_sums(rows.withColumn("__one", F.lit(1).cast("bigint")), "__one", group)
+    return ranked.drop("__one"), counts
+
+
 def exact_units(parents: DataFrame, degree: Column, total: int) -> DataFrame:
     """`parents` with `size`, 0 or 1, in all `total`, or as many as there are parents.
 
     1 where `degree` is not 0, less some evenly chosen ones where these are too many; else also for some of the others.
     """
     drawn = parents.withColumn("__unit", F.least(F.coalesce(degree, F.lit(0)), F.lit(1)).cast("bigint"))
-    counts = {r["__unit"]: r["count"] for r in drawn.groupBy("__unit").count().collect()}
+    ranked, counts = ranks(drawn, "__unit")
     ones, zeros = counts.get(1, 0), counts.get(0, 0)
     kept, added = min(total, ones), max(0, min(total - ones, zeros))
-    one = F.lit(1).cast("bigint")
-    ranked, _ = prefix_sums(drawn.withColumn("__one", one), "__one", "__unit")
     rank, whole = F.col("__start"), "decimal(38,0)"
 
     def chosen(many: int, of: int) -> Column:
@@ -95,7 +100,7 @@ def exact_units(parents: DataFrame, degree: Column, total: int) -> DataFrame:
         return (share[1] > share[0]).cast("bigint")
 
     size = F.when(F.col("__unit") == 1, chosen(kept, ones)).otherwise(chosen(added, zeros))
-    return ranked.withColumn("size", size).drop("__unit", "__one", "__start")
+    return ranked.withColumn("size", size).drop("__unit", "__start")
 
 
 def spread(rows: DataFrame, columns: Sequence[str], count: int) -> DataFrame:
@@ -140,12 +145,11 @@ def to_real_distribution(drawn: DataFrame, plan: DegreePlan | OrphanPlan) -> Dat
 
     As many rows as the real table has get exactly its degrees.
     """
-    counted = {r["__drawn"]: r["count"] for r in drawn.groupBy("__drawn").count().collect()}
-    total = sum(counted.values())
+    total = drawn.count()
     if total <= RANKED_ROWS:
         ranked = drawn.withColumn("__rank", F.row_number().over(Window.orderBy("__drawn", F.xxhash64("__idx"))) - 1)
     else:
-        ranked = _ranked(drawn, counted)
+        ranked = _ranked(drawn)
     real = np.array([d for d, _ in plan.histogram], dtype=np.int64)
     weights = np.array([n for _, n in plan.histogram], dtype=float)
     real_ends = np.cumsum(weights) / weights.sum()
@@ -158,8 +162,9 @@ def to_real_distribution(drawn: DataFrame, plan: DegreePlan | OrphanPlan) -> Dat
     return ranked.withColumn("__drawn", mapped("__rank")).drop("__rank")
 
 
-def _ranked(drawn: DataFrame, counted: dict[int, int]) -> DataFrame:
+def _ranked(drawn: DataFrame) -> DataFrame:
     """`drawn` with __rank, the place of a row by __drawn, without a task that holds all rows of one degree."""
+    placed, counted = ranks(drawn, "__drawn")
     values = np.array(sorted(counted), dtype=np.int64)
     sizes = np.array([counted[v] for v in values.tolist()], dtype=np.int64)
     before, factors = np.cumsum(sizes) - sizes, np.array([scattering(n) for n in sizes.tolist()], dtype=np.int64)
@@ -169,8 +174,7 @@ def _ranked(drawn: DataFrame, counted: dict[int, int]) -> DataFrame:
         at = np.searchsorted(values, degree.to_numpy())
         return pd.Series(before[at] + place.to_numpy() * factors[at] % sizes[at])
 
-    placed, _ = prefix_sums(drawn.withColumn("__one", F.lit(1).cast("bigint")), "__one", "__drawn")
-    return placed.withColumn("__rank", rank("__drawn", "__start")).drop("__one", "__start")
+    return placed.withColumn("__rank", rank("__drawn", "__start")).drop("__start")
 
 
 def scattering(size: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spark_synth.encoding.plan import LinkPlan, OwnerPlan
 from spark_synth.generation.orphans import reserved
 from spark_synth.generation.run import Generation
 
@@ -24,8 +23,7 @@ def key_types(run: Generation, counts: Mapping[str, int]) -> dict[tuple[str, str
     while changed:
         changed = False
         for t, plan in run.plans.items():
-            edges: list[LinkPlan | OwnerPlan] = [*plan.links, *([plan.owner] if plan.owner else [])]
-            for edge in edges:
+            for edge in plan.edges:
                 for c, p in edge.taken:
                     if (edge.parent, p) in wide and (t, c) not in wide:
                         wide[t, c] = "bigint"

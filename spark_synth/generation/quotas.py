@@ -18,7 +18,7 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
-from spark_synth.generation.degrees import prefix_sums, scattering
+from spark_synth.generation.degrees import ranks, scattering
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
@@ -107,8 +107,8 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Ma
         to = np.searchsorted(ends, (before[c] + number) * factor % moved, side="right")
         return pd.Series(names[np.where(goes, to, c)])
 
-    found = rows.withColumn("__cell", place(column)).withColumn("__one", F.lit(1).cast("bigint"))
-    ranked, _ = prefix_sums(found.where("__cell >= 0"), "__one", "__cell")
+    found = rows.withColumn("__cell", place(column))
+    ranked, _ = ranks(found.where("__cell >= 0"), "__cell")
     changed = ranked.withColumn(column, dealt("__cell", "__start")).select(*rows.columns)
     return changed.unionByName(found.where("__cell < 0").select(*rows.columns))
 

@@ -88,7 +88,7 @@ def _needed(schema: Schema, table: str, owner: ForeignKey | None) -> set[str]:
     """The tables that must be there before a table is drawn."""
     if schema.table(table).reference:
         return set()
-    found = {fk.parent for fk in links(schema.table(table), owner) if not fk.cut and fk.parent != table}
+    found = {fk.parent for fk in links(schema.table(table), owner) if not filled_last(table, fk)}
     return found | ({owner.parent} if owner else set())
 
 
@@ -103,6 +103,11 @@ def owners_last(owners: Mapping[str, ForeignKey | None]) -> list[list[str]]:
     graph.add_nodes_from(owners)
     graph.add_edges_from((t, fk.parent) for t, fk in owners.items() if fk)
     return [list(level) for level in nx.topological_generations(graph)]
+
+
+def filled_last(table: str, fk: ForeignKey) -> bool:
+    """Whether a foreign key of `table` is filled when all rows exist: it opens a cycle, or leads into its own table."""
+    return fk.cut is not None or fk.parent == table
 
 
 def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 
-from spark_synth.schema.graph import links, needs
+from spark_synth.schema.graph import filled_last, links, needs
 from spark_synth.schema.model import ForeignKey, Schema
 
 
@@ -34,7 +34,7 @@ def join_tables(schema: Schema, owners: Mapping[str, ForeignKey | None]) -> dict
         if owner is None or len(others) != 1 or table.reference or schema.children(t):
             continue
         link = others[0]
-        if not link.cut and link.parent != t and set(table.primary_key) <= {*owner.columns, *link.columns}:
+        if not filled_last(t, link) and set(table.primary_key) <= {*owner.columns, *link.columns}:
             found[t] = Join(owner, link)
     return found
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_synth.schema.graph import filled_last
 from spark_synth.schema.model import ForeignKey, Orphans, Schema
-from spark_synth.sources.spark_util import col, measure, run_parallel
+from spark_synth.sources.spark_util import any_null, col, measure, run_parallel
 
 MIN_ROWS = 50  # fewer rows may agree by chance
 NEARLY = 0.999  # share of rows that agree from which on all synthetic ones do
@@ -70,8 +71,7 @@ def _ways(schema: Schema) -> Iterator[Way]:
 
 def _known(schema: Schema, table: str, fk: ForeignKey) -> bool:
     """Whether a foreign key leads to a generated row that is there when rows of its table are made."""
-    apart = fk.parent == table or schema.table(fk.parent).reference
-    return not (apart or fk.cut or fk.orphans is Orphans.KEEP)
+    return not (filled_last(table, fk) or schema.table(fk.parent).reference or fk.orphans is Orphans.KEEP)
 
 
 def _differing(tables: Mapping[str, DataFrame], way: Way) -> int | None:
@@ -89,9 +89,9 @@ def _compared(tables: Mapping[str, DataFrame], way: Way, rows: DataFrame, share:
     ends = rows.select(*[col(c) for c in dict.fromkeys((*over.columns, *way.key.columns))])
     met = [col(c) == F.col(f"__to{i}") for i, c in enumerate(over.columns)]
     joined = ends.join(tables[over.parent].select(*to, *theirs), met, "left")
-    same, known = F.lit(True), F.lit(True)
+    same, known = F.lit(True), ~any_null(way.key.columns)
     for i, c in enumerate(way.key.columns):
-        same, known = same & col(c).eqNullSafe(F.col(f"__v{i}")), known & col(c).isNotNull()
+        same = same & col(c).eqNullSafe(F.col(f"__v{i}"))
     told = [F.count_if(known).alias("known"), F.count_if(~same).alias("differ"), F.count(F.lit(1)).alias("rows")]
     found = measure(joined, [*told, F.countDistinct(F.when(known, F.hash(*map(col, way.key.columns)))).alias("ends")])
     enough = found["known"] >= MIN_ROWS and found["ends"] > 1

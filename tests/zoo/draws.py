@@ -48,6 +48,11 @@ class Rng:
         found = pd.Series(self.rng.choice(keys.to_numpy(), n, p=weights / weights.sum()))
         return found if not null else found.where(self.rng.random(n) >= null).astype("Int64")
 
+    def pairs(self, left: pd.Series, right: pd.Series, n: int) -> pd.DataFrame:
+        """Rows of a join table, of different pairs of keys, with values."""
+        made = pd.DataFrame({"l": self.pick(left, n), "r": self.pick(right, n)}).drop_duplicates(ignore_index=True)
+        return pd.concat([made, self.values(len(made))], axis=1)
+
 
 VALUES = {"a": "numeric", "b": "numeric", "kind": "categorical"}
 

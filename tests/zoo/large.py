@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from spark_synth.schema import Schema
+from tests.zoo.catalogue import SHAPES
 from tests.zoo.draws import VALUES, Rng, Shape, Tables
 from tests.zoo.runs import write
-from tests.zoo.shapes import SHAPES
 
 TABLES = 300
 DEPTH, WIDTH = 12, 120  # levels of the chain, columns of the wide table

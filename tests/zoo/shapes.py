@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from spark_synth.schema.model import Column, Kind, Orphans, Schema
+from spark_synth.schema.model import Column, Kind, Schema
 from tests.zoo.draws import MANY, VALUES, Rng, Shape, keyed
 
 
@@ -137,10 +136,8 @@ def two_ways(d: Rng) -> Shape:
     e["pid"] = e["cid"].map(c.set_index("id")["pid"]).astype("Int64")
     schema = keyed(Schema(), p="id", q="id", v="id", c="id", e="id").add_foreign_key("v.pid", "p.id")
     schema.add_foreign_key("c.vid", "v.id").add_foreign_key("c.pid", "p.id")
-    schema.add_foreign_key("e.qid", "q.id", owner=True).add_foreign_key("e.cid", "c.id").add_foreign_key(
-        "e.pid", "p.id"
-    )
-    return schema, {"p": p, "q": q, "v": v, "c": c, "e": e}
+    schema.add_foreign_key("e.qid", "q.id", owner=True).add_foreign_key("e.cid", "c.id")
+    return schema.add_foreign_key("e.pid", "p.id"), {"p": p, "q": q, "v": v, "c": c, "e": e}
 
 
 def overlapping_keys(d: Rng) -> Shape:
@@ -149,15 +146,10 @@ def overlapping_keys(d: Rng) -> Shape:
     return schema, tables
 
 
-def _pairs(d: Rng, left: pd.Series, right: pd.Series, n: int) -> pd.DataFrame:
-    made = pd.DataFrame({"l": d.pick(left, n), "r": d.pick(right, n)}).drop_duplicates(ignore_index=True)
-    return pd.concat([made, d.values(len(made))], axis=1)
-
-
 def many_to_many(d: Rng) -> Shape:
     p, q = d.parent(300), d.parent(200)
     schema = keyed(Schema(), p="id", q="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "q.id")
-    return schema, {"p": p, "q": q, "j": _pairs(d, p["id"], q["id"], 1500)}
+    return schema, {"p": p, "q": q, "j": d.pairs(p["id"], q["id"], 1500)}
 
 
 def many_to_many_with_key(d: Rng) -> Shape:
@@ -173,7 +165,7 @@ def many_to_many_with_key(d: Rng) -> Shape:
 
 def many_to_many_itself(d: Rng) -> Shape:
     p = d.parent(400)
-    j = _pairs(d, p["id"], p["id"], 1500)
+    j = d.pairs(p["id"], p["id"], 1500)
     schema = keyed(Schema(), p="id", j=["l", "r"]).add_foreign_key("j.l", "p.id").add_foreign_key("j.r", "p.id")
     return schema, {"p": p, "j": j}
 
@@ -187,7 +179,7 @@ def bare_join(d: Rng) -> Shape:
 
 def three_ways(d: Rng) -> Shape:
     p, q, s = d.parent(300), d.parent(200), d.parent(100)
-    j = _pairs(d, p["id"], q["id"], 1500)
+    j = d.pairs(p["id"], q["id"], 1500)
     j["s"] = d.pick(s["id"], len(j))
     schema = keyed(Schema(), p="id", q="id", s="id", j=["l", "r", "s"])
     for column, parent in (("l", "p"), ("r", "q"), ("s", "s")):
@@ -239,7 +231,7 @@ def references(d: Rng) -> Shape:
 def reference_in_key(d: Rng) -> Shape:
     """A join table into a reference, each pair once, and a table that extends the reference."""
     p, ref = d.parent(300), d.parent(24)
-    j, x = _pairs(d, p["id"], ref["id"], 1200), d.parent(24)
+    j, x = d.pairs(p["id"], ref["id"], 1200), d.parent(24)
     schema = keyed(Schema(), p="id", ref="id", j=["l", "r"], x="id").add_foreign_key("j.l", "p.id")
     schema.tables["ref"].reference = True
     return schema.add_foreign_key("j.r", "ref.id").add_foreign_key("x.id", "ref.id"), {
@@ -269,68 +261,6 @@ def long_family(d: Rng) -> Shape:
     return schema, {"p": p, "c": c}
 
 
-def orphans_to_null(d: Rng) -> Shape:
-    schema, tables = two_keys_to_one_parent(d)
-    tables["t"].loc[d.rng.random(len(tables["t"])) < 0.1, "target"] = 999_999
-    return schema, tables
-
-
-def orphans_dropped(d: Rng) -> Shape:
-    p = d.parent(MANY)
-    c = d.child(p, "pid", 3)
-    c.loc[d.rng.random(len(c)) < 0.1, "pid"] = 999_999
-    return keyed(Schema(), p="id", c="id").add_foreign_key("c.pid", "p.id", orphans="drop"), {"p": p, "c": c}
-
-
-def orphans_kept(d: Rng) -> Shape:
-    """Of the owner (text keys, many rows each) and of a link that is NULL too, both in rows of one kind above all."""
-    p, q = d.parent(MANY), d.parent(200)
-    p["id"] = [f"AB-{i:05d}" for i in p["id"]]
-    c = d.child(p, "pid", 4)
-    lost = np.arange(len(c)) < 0.1 * len(c)
-    c["pid"] = np.where(lost, [f"AB-{i // 7 + 700:05d}" for i in range(len(c))], c["pid"])
-    c["kind"] = np.where(lost & (d.rng.random(len(c)) < 0.9), "x", c["kind"])
-    c["qid"] = d.pick(q["id"], len(c), null=0.1)
-    lost = ((c["kind"] == "y") & (d.rng.random(len(c)) < 0.4)).to_numpy()
-    c.loc[lost, "qid"] = 201 + np.arange(lost.sum()) // 3
-    schema = keyed(Schema(), p="id", q="id", c="id").add_foreign_key("c.pid", "p.id", orphans="keep")
-    return schema.add_foreign_key("c.qid", "q.id", orphans="keep"), {"p": p, "q": q, "c": c}
-
-
-def orphans_kept_in_sets(d: Rng) -> Shape:
-    """Of a composite key, of pairs that occur once, and of a reference."""
-    schema, tables = under_order_lines(d)
-    e, p, s = tables["e"], tables["p"], tables["s"]
-    e.loc[d.rng.random(len(e)) < 0.1, "line"] = 77
-    e.drop_duplicates(["pid", "line"], keep="first", inplace=True, ignore_index=True)
-    schema.tables["e"].foreign_keys[0].orphans = Orphans.KEEP
-    j = _pairs(d, p["id"], s["id"], 1500)
-    j.loc[d.rng.random(len(j)) < 0.1, "r"] += 80
-    j = j.drop_duplicates(["l", "r"], ignore_index=True)
-    p["ref"] = [f"R{i % 9}" for i in range(MANY)]
-    ref = pd.DataFrame({"id": [f"R{i}" for i in range(8)]}).join(d.values(8))
-    keyed(schema, j=["l", "r"], ref="id").tables["ref"].reference = True
-    schema.add_foreign_key("j.l", "p.id", orphans="keep").add_foreign_key("j.r", "s.id", orphans="keep")
-    return schema.add_foreign_key("p.ref", "ref.id", orphans="keep"), {**tables, "j": j, "ref": ref}
-
-
-def orphans_kept_in_cycles(d: Rng) -> Shape:
-    """Of an extension and what hangs on it, of a self reference, and of a link that opens a cycle."""
-    p, s = d.parent(MANY), d.parent(80)
-    x = d.parent(MANY, 61)
-    y = d.child(x, "xid", 2)
-    y.loc[d.rng.random(len(y)) < 0.1, "xid"] = 5
-    schema = keyed(Schema(), p="id", s="id", x="id", y="id").add_foreign_key("x.id", "p.id", orphans="keep")
-    schema.add_foreign_key("y.xid", "x.id", orphans="keep")
-    boss = np.array([d.rng.integers(0, max(1, i // 8)) for i in range(MANY)])
-    p["boss"] = pd.Series(p["id"].to_numpy()[boss]).where(d.rng.random(MANY) < 0.9, -1)
-    s["best"] = d.pick(p["id"], len(s), null=0.3)
-    s.loc[:9, "best"] = 70_000 + np.arange(10)
-    p["sku"] = d.pick(s["id"], MANY)
-    schema.add_foreign_key("p.boss", "p.id", orphans="keep").add_foreign_key("s.best", "p.id", orphans="keep")
-    return schema.add_foreign_key("p.sku", "s.id"), {"p": p, "s": s, "x": x, "y": y}
-
-
 def everything(d: Rng) -> Shape:
     """An order system: references, composite keys, a join table, a cycle, a self reference and an extension."""
     schema, tables = order_lines(d)
@@ -341,23 +271,5 @@ def everything(d: Rng) -> Shape:
     keyed(schema, q="id", x="id", j=["l", "r"]).add_foreign_key("q.boss", "q.id")
     schema.add_foreign_key("q.favourite", "p.id").add_foreign_key("p.seller", "q.id").add_foreign_key("x.id", "q.id")
     schema.add_foreign_key("j.l", "q.id").add_foreign_key("j.r", "s.id")
-    j = _pairs(d, q["id"], tables["s"]["id"], 900)
+    j = d.pairs(q["id"], tables["s"]["id"], 900)
     return schema, {**tables, "q": q, "x": d.parent(200), "j": j}
-
-
-SHAPES: dict[str, Callable[[Rng], Shape]] = {
-    f.__name__: f
-    for f in (
-        single, text_keys, chain, two_children, extension, part_extension, two_keys_to_one_parent,
-        three_keys_to_one_parent, null_owner, null_link, self_reference, self_reference_with_owner, composite_parent,
-        order_lines, under_order_lines, overlapping_keys, many_to_many, many_to_many_with_key,
-        many_to_many_itself, bare_join, three_ways,
-        two_ways, unique_column, cycle_of_two, cycle_of_three, apart, references, reference_in_key, hub, long_family,
-        orphans_to_null, orphans_dropped, orphans_kept, orphans_kept_in_sets, orphans_kept_in_cycles, everything,
-    )
-}  # fmt: skip
-
-
-def make(name: str) -> Shape:
-    """The schema and tables of a shape."""
-    return SHAPES[name](Rng(np.random.default_rng(7)))

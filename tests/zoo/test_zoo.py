@@ -9,9 +9,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_synth import pipeline
+from tests.zoo.catalogue import SHAPES, make
 from tests.zoo.checks import check_tables
 from tests.zoo.runs import configured, generated, write
-from tests.zoo.shapes import SHAPES, make
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
