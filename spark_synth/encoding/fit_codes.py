@@ -17,6 +17,7 @@ from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
+CODED_ROWS = 10_000  # of a table whose degrees are known by cluster
 End = LinkPlan | OwnerPlan
 
 
@@ -78,6 +79,7 @@ def fit_codes(
                 frame = _with_levels(frame, link, n, lambda df, name: written(df, f"{work}/levels/{t}/{name}"))
         frame = written(frame, f"{work}/coded/{t}")
         _fit_follows(frame, plans[t])
+        _fit_by_code(frame, plans[t])
         note(f"codes of {t}")
 
     each(coded, code)
@@ -118,6 +120,17 @@ def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
         codes += [rows[f"__level{n}"].to_numpy(), code.to_numpy()]
     codes += [s.codec.encode(rows[f"__sum_{i}"].to_numpy(float)) for i, s in enumerate(plan.summaries)]
     plan.code.follows = np.stack(codes, axis=1).astype(int).tolist() if codes else []
+
+
+def _fit_by_code(frame: DataFrame, plan: TablePlan) -> None:
+    """The degrees in each cluster of a table that has too few rows to learn them from."""
+    if plan.code is None or plan.rows > CODED_ROWS or not 1 < plan.code.clusters < plan.rows:
+        return
+    degrees = [F.array_sort(F.collect_list(F.col(f"__deg_{i}").cast("int"))) for i in range(len(plan.degrees))]
+    found = frame.groupBy("__code").agg(F.array(*degrees).alias("degrees")).collect()
+    by_code = {r["__code"]: r["degrees"] for r in found}
+    for i, degree in enumerate(plan.degrees):
+        degree.by_code = [list(by_code[c][i]) if c in by_code else [] for c in range(plan.code.clusters)]
 
 
 def fit_blocks(

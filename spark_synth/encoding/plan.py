@@ -21,7 +21,7 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
-PLAN_FORMAT = 12  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 13  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -60,6 +60,7 @@ class DegreePlan:
     """The number of rows of `table` that point at this row by foreign key `edge`.
 
     histogram: [degree, real rows with it]; total: real child rows with a parent; unique: no parent has two.
+    by_code: of a small table the real degrees of the rows of each cluster, ascending.
     """
 
     table: str
@@ -68,6 +69,7 @@ class DegreePlan:
     histogram: list[tuple[int, int]]
     total: int
     unique: bool
+    by_code: list[list[int]] = field(default_factory=list)
     at: int = -1
 
 

@@ -17,12 +17,15 @@ from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation, Maker
 
 RAKE_ROUNDS = 3
+MORE_ROUNDS = 8  # for a table of few rows, which is quickly drawn: clusters of one or two rows take long to converge
+RAKE_DRAWN = 10_000  # rows drawn in all rounds that are few
 RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
 RAKE_BLOCKS = 16  # blocks at most that the weights of codes are found from
 BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
 GRAINS = 1 << 20  # of an expected count, which is added up as whole numbers: the same in any order
 EXPECTED = {"at": "int", "code": "int", "n": "bigint"}
 STEEPEST = 2.0  # nats that one round may add to a code
+SMOOTHED = 0.05  # rows added to both sides of a ratio; chances have no noise, and clusters of one row must move
 
 
 def cell_of(link: LinkPlan) -> Column:
@@ -54,7 +57,7 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     every = -(-families.blocks // RAKE_BLOCKS)
     sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
-    for _ in range(RAKE_ROUNDS if aims else 0):
+    for _ in range(_rounds(job.count) if aims else 0):
         rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
         expected = _summed(rows, aims)
         if max(_far(e, a) for e, a in zip(expected, aims, strict=True)) < BALANCED:
@@ -62,6 +65,10 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
         for counts, aim in zip(expected, aims, strict=True):
             tilt[aim.at][aim.clusters] += _step(counts, aim.shares)
     return tilt
+
+
+def _rounds(rows: int) -> int:
+    return min(max(RAKE_ROUNDS, RAKE_DRAWN // max(1, rows)), MORE_ROUNDS)
 
 
 def _expecting(job: BlockJob, structure: bool) -> Maker:
@@ -125,7 +132,7 @@ def _far(counts: np.ndarray, aim: _Aim) -> float:
 def _step(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Logits that bring `counts` to `shares`; none of their sum goes to NULL or to orphans."""
     total = max(1.0, counts.sum())
-    step = np.log((shares * total + 0.5) / (counts + 0.5)).clip(-STEEPEST, STEEPEST)
+    step = np.log((shares * total + SMOOTHED) / (counts + SMOOTHED)).clip(-STEEPEST, STEEPEST)
     balanced: np.ndarray = step - np.log(max((counts * np.exp(step)).sum(), 0.5) / total)
     return balanced
 

@@ -21,6 +21,7 @@ from spark_synth.encoding.sets import member, nobody, sampled
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.block import structure_fields, structure_maker
 from spark_synth.generation.codes import BlockJob
+from spark_synth.generation.degrees import as_in_clusters
 from spark_synth.generation.families import Families, families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.links import link_rows
@@ -132,7 +133,9 @@ def _nodes(run: Generation, plan: TablePlan, rows: DataFrame, count: int) -> Dat
     keys = [c for c in plan.referenced if c in made]
     typed = [F.col(made[c]).cast(types.get((plan.table, c), plan.columns[c])).alias(c) for c in keys]
     degrees = [f"__deg_{i}" for i in range(len(plan.degrees))]
-    return rows.select("__idx", *typed, *degrees, F.col("__codes").alias("__context"))
+    nodes = rows.select("__idx", *typed, *degrees, F.col("__codes").alias("__context"))
+    assert plan.code is not None
+    return as_in_clusters(nodes, F.col("__context").getItem(plan.code.at), plan.degrees)
 
 
 def _members(run: Generation, plan: TablePlan, found: SetPlan, nodes: DataFrame, name: str) -> DataFrame:

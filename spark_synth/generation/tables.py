@@ -17,6 +17,7 @@ from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.block import block_maker, output_fields
 from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
+from spark_synth.generation.degrees import as_in_clusters
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.quotas import reference_columns, reference_room, settled
@@ -46,6 +47,8 @@ def generate_table(run: Generation, table: str) -> int:
 
     drawn = _with_quotas(run, plan, cut, draw, references) if references else draw(cut)
     typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
+    if plan.code:
+        typed = as_in_clusters(typed, F.col("__context").getItem(plan.code.at), plan.degrees)
     typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
     return families.count
 

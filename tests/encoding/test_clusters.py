@@ -36,4 +36,8 @@ def test_clusters_tell_what_is_copied(spark: SparkSession, tmp_path: Path) -> No
         return 1 - float((ranks - ranks.groupby(rows["__code"]).transform("mean")).var() / ranks.var())
 
     assert rows["__code"].nunique() == 20
+    (degree,) = fitted.plans["products"].degrees
+    sold = tables["lines"].groupBy("product").count().toPandas().set_index("product")["count"]
+    degrees = rows["id"].map(sold).fillna(0).astype(int)
+    assert degree.by_code == [sorted(degrees[rows["__code"] == c]) for c in range(20)]
     assert told("price") > max(0.7, 1.5 * max(told(n) for n in NOISE))

@@ -11,6 +11,8 @@ import pytest
 
 from spark_synth.evaluation import flatten
 
+pytestmark = pytest.mark.e2e
+
 Compare = Callable[..., dict[str, Any]]
 Draw = Callable[..., dict[str, pd.DataFrame]]
 

@@ -10,11 +10,23 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.plan import DegreePlan
-from spark_synth.generation.degrees import SUM_BLOCK, exact_degrees, ownerless, segments
+from spark_synth.generation.degrees import SUM_BLOCK, as_in_clusters, exact_degrees, ownerless, segments
 
 PARENTS = 2 * SUM_BLOCK + 500
 HISTOGRAM = [(0, 3200), (1, 2500), (2, 2000), (5, 900), (40, 90), (300, 2)]
 TOTAL = sum(d * n for d, n in HISTOGRAM)
+
+
+def test_degrees_of_small_tables_are_those_of_their_clusters(spark: SparkSession) -> None:
+    known, free = plan([(0, 1), (1, 1)]), plan([(0, 1), (1, 1)])
+    known.by_code = [[0, 1], [20, 20, 21, 25], []]
+    rows = pd.DataFrame({"__idx": range(14), "code": [0] * 4 + [1] * 8 + [2] * 2, "__deg_0": 3, "__deg_1": 7})
+    rows["__deg_0"] = [9, 2, 3, 8, 30, 8, 7, 6, 5, 4, 3, 2, 5, 6]
+    made = as_in_clusters(spark.createDataFrame(rows), F.col("code"), [known, free]).toPandas()
+    assert sorted(made.columns) == sorted(rows.columns)
+    made = made.sort_values("__idx", ignore_index=True)
+    assert made["__deg_0"].tolist() == [1, 0, 0, 1, 25, 25, 21, 21, 20, 20, 20, 20, 5, 6]
+    assert (made["__deg_1"] == 7).all()
 
 
 def plan(histogram: list[tuple[int, int]]) -> DegreePlan:
