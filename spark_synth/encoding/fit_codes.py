@@ -17,7 +17,7 @@ from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
-CODED_ROWS = 10_000  # of a table whose degrees are known by cluster
+CODED_ROWS = 500  # of a table too small to learn the degrees of its clusters from
 End = LinkPlan | OwnerPlan
 
 
