@@ -124,7 +124,8 @@ def _fit_follows(frame: DataFrame, plan: TablePlan) -> None:
 
 def _fit_by_code(frame: DataFrame, plan: TablePlan) -> None:
     """The degrees in each cluster of a table that has too few rows to learn them from."""
-    if plan.code is None or plan.rows > CODED_ROWS or not 1 < plan.code.clusters < plan.rows:
+    assert plan.code is not None
+    if plan.rows > CODED_ROWS or not 1 < plan.code.clusters < plan.rows:
         return
     degrees = [F.array_sort(F.collect_list(F.col(f"__deg_{i}").cast("int"))) for i in range(len(plan.degrees))]
     found = frame.groupBy("__code").agg(F.array(*degrees).alias("degrees")).collect()

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
 from spark_synth.encoding.orphan_plan import OrphanPlan
-from spark_synth.encoding.plan import DegreePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
 TASK_ROWS = 1_000_000  # rows that one task of a shuffle holds, about
@@ -162,34 +162,34 @@ def to_real_distribution(drawn: DataFrame, plan: DegreePlan | OrphanPlan) -> Dat
     return ranked.withColumn("__drawn", mapped("__rank")).drop("__rank")
 
 
-def as_in_clusters(rows: DataFrame, code: Column, plans: Sequence[DegreePlan]) -> DataFrame:
-    """`rows` with __deg_0.. set, by rank within their cluster `code`, to the real degrees of that cluster."""
-    known = [i for i, p in enumerate(plans) if p.by_code]
-    if not known:
+def as_in_clusters(rows: DataFrame, plan: TablePlan) -> DataFrame:
+    """`rows` (with __context) with __deg_0.. set, by rank within their cluster, to the real degrees of that cluster, as
+    far as the plan of their table has these."""
+    known = {f"__deg_{i}": d for i, d in enumerate(plan.degrees) if d.by_code}
+    if not plan.code or not known:
         return rows
-    inside, names = Window.partitionBy("__cluster"), [f"__deg_{i}" for i in known]
-    rows = rows.withColumn("__cluster", code.cast("int")).withColumn("__of", F.count(F.lit(1)).over(inside))
-    for name in names:
+    inside = Window.partitionBy("__cluster")
+    rows = rows.withColumn("__cluster", F.col("__context").getItem(plan.code.at).cast("int"))
+    rows = rows.withColumn("__of", F.count(F.lit(1)).over(inside))
+    for name, degree in known.items():
         rank = F.row_number().over(inside.orderBy(name, F.xxhash64("__idx"))) - 1
-        rows = rows.withColumn(f"__rank{name}", rank)
-    for i, name in zip(known, names, strict=True):
-        rows = rows.withColumn(name, _of_cluster(plans[i], name))
-    return rows.drop("__cluster", "__of", *[f"__rank{n}" for n in names])
+        rows = rows.withColumn("__rank", rank).withColumn(name, _of_cluster(degree, name))
+    return rows.drop("__cluster", "__of", "__rank")
 
 
 def _of_cluster(plan: DegreePlan, name: str) -> Column:
-    """bigint: the real degree at a row's rank (__rank<name>, of __of) in its cluster; as drawn where this has none."""
+    """bigint: the real degree at a row's rank (__rank, of __of) in its cluster; as drawn where this has none."""
     sizes = np.array([len(d) for d in plan.by_code], dtype=np.int64)
     before, real = np.cumsum(sizes) - sizes, np.array([d for ds in plan.by_code for d in ds], dtype=np.int64)
 
     @pandas_udf("bigint")  # type: ignore[call-overload,untyped-decorator]
     def mapped(cluster: pd.Series, rank: pd.Series, of: pd.Series, drawn: pd.Series) -> pd.Series:
         at = cluster.to_numpy()
-        place = ((2 * rank.to_numpy() + 1) * sizes[at] // (2 * of.to_numpy())).clip(max=np.maximum(sizes[at] - 1, 0))
+        place = (2 * rank.to_numpy() + 1) * sizes[at] // (2 * of.to_numpy())
         found = real[(before[at] + place).clip(max=len(real) - 1)]
         return pd.Series(np.where(sizes[at] > 0, found, drawn.to_numpy()))
 
-    out: Column = mapped("__cluster", f"__rank{name}", "__of", name)
+    out: Column = mapped("__cluster", "__rank", "__of", name)
     return out
 
 

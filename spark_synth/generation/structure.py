@@ -133,9 +133,7 @@ def _nodes(run: Generation, plan: TablePlan, rows: DataFrame, count: int) -> Dat
     keys = [c for c in plan.referenced if c in made]
     typed = [F.col(made[c]).cast(types.get((plan.table, c), plan.columns[c])).alias(c) for c in keys]
     degrees = [f"__deg_{i}" for i in range(len(plan.degrees))]
-    nodes = rows.select("__idx", *typed, *degrees, F.col("__codes").alias("__context"))
-    assert plan.code is not None
-    return as_in_clusters(nodes, F.col("__context").getItem(plan.code.at), plan.degrees)
+    return as_in_clusters(rows.select("__idx", *typed, *degrees, F.col("__codes").alias("__context")), plan)
 
 
 def _members(run: Generation, plan: TablePlan, found: SetPlan, nodes: DataFrame, name: str) -> DataFrame:

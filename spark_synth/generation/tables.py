@@ -47,9 +47,7 @@ def generate_table(run: Generation, table: str) -> int:
 
     drawn = _with_quotas(run, plan, cut, draw, references) if references else draw(cut)
     typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
-    if plan.code:
-        typed = as_in_clusters(typed, F.col("__context").getItem(plan.code.at), plan.degrees)
-    typed.write.mode("overwrite").parquet(f"{run.work}/{table}")
+    as_in_clusters(typed, plan).write.mode("overwrite").parquet(f"{run.work}/{table}")
     return families.count
 
 

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import DegreePlan
+from spark_synth.encoding.join_plan import CodePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.degrees import SUM_BLOCK, as_in_clusters, exact_degrees, ownerless, segments
 
 PARENTS = 2 * SUM_BLOCK + 500
@@ -20,9 +21,11 @@ TOTAL = sum(d * n for d, n in HISTOGRAM)
 def test_degrees_of_small_tables_are_those_of_their_clusters(spark: SparkSession) -> None:
     known, free = plan([(0, 1), (1, 1)]), plan([(0, 1), (1, 1)])
     known.by_code = [[0, 1], [20, 20, 21, 25], []]
-    rows = pd.DataFrame({"__idx": range(14), "code": [0] * 4 + [1] * 8 + [2] * 2, "__deg_0": 3, "__deg_1": 7})
+    table = TablePlan("t", {}, 14, code=CodePlan(3, [[0.0]] * 3, at=1), degrees=[known, free])
+    context = [[9, c] for c in [0] * 4 + [1] * 8 + [2] * 2]
+    rows = pd.DataFrame({"__idx": range(14), "__context": context, "__deg_0": 3, "__deg_1": 7})
     rows["__deg_0"] = [9, 2, 3, 8, 30, 8, 7, 6, 5, 4, 3, 2, 5, 6]
-    made = as_in_clusters(spark.createDataFrame(rows), F.col("code"), [known, free]).toPandas()
+    made = as_in_clusters(spark.createDataFrame(rows), table).toPandas()
     assert sorted(made.columns) == sorted(rows.columns)
     made = made.sort_values("__idx", ignore_index=True)
     assert made["__deg_0"].tolist() == [1, 0, 0, 1, 25, 25, 21, 21, 20, 20, 20, 20, 5, 6]
