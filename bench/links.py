@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 
 from spark_synth.config import SparkSettings
 from spark_synth.encoding.codecs import NumericCodec
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.join_plan import CodePlan
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.links import link_rows
 from spark_synth.generation.run import Generation
 from spark_synth.session import build_session
@@ -118,7 +119,7 @@ def _fill(spark: SparkSession, run: Generation, out: str, name: str) -> tuple[fl
     spark.sparkContext.setJobGroup(name, name)
     began = time.perf_counter()
     (link,) = run.plans["edges"].links
-    linked = link_rows(run, "edges", run.rows("edges"), link, F.col("code").cast("int"))
+    linked = link_rows(run, run.plans["edges"], run.rows("edges"), link, F.col("code").cast("int"), {})
     linked.select("id", "owner", F.col("__p0").alias("target")).write.parquet(out)
     seconds = time.perf_counter() - began
     spark.sparkContext.setJobGroup("check", "check")

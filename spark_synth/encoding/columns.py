@@ -12,22 +12,21 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec, Codec, fit_categorical, fit_numeric
 from spark_synth.encoding.copies import Copies
+from spark_synth.encoding.edges import plan_edges, unique_sets
 from spark_synth.encoding.hhmm import clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
 from spark_synth.encoding.near import near_plans, near_rule
-from spark_synth.encoding.plan import SAME, How, LinkPlan, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.plan import SAME, How, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
 from spark_synth.encoding.rows import empty_time, unit_of
 from spark_synth.encoding.text import fit_texts, guess_provider
 from spark_synth.encoding.views import SECONDS_PER_DAY, in_seconds, key_text, number_of, quoted
 from spark_synth.schema.check import INTEGERS
-from spark_synth.schema.graph import filled_last, links
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 
 MAX_CATEGORIES = 250
 MAX_REFERENCE_KEYS = 5000
 TIME_NAME = re.compile(r"year|season|date|time|day|seq|month|week", re.IGNORECASE)
-NULL_SIZE = 64  # rows of an ownerless family
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,11 @@ def plan_columns(
     near = {c: b for c, b in near.items() if not copied & {c, b}}
     stats = _Statistics(df, table, types, {r["column"] for r in rules if r["kind"] == "derived"} | copied)
     plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
-    plan.owner = _owner(owner, stats)
-    plan.links = [_link(fk, name, schema, stats) for fk in links(table, owner)]
-    for link in plan.links:
-        link.copies, link.onward = copies.get(link.name, ()), _onward(schema, table, link)
-    if plan.owner:
-        plan.owner.copies, plan.owner.onward = copies.get(plan.owner.name, ()), _onward(schema, table, plan.owner)
-    plan.unique = _unique(df, table, plan)
+    nulls = {c: stats.nulls(c) for c in table.foreign_key_columns()}
+    plan.owner, plan.links = plan_edges(schema, name, owner, nulls)
+    for edge in plan.edges:
+        edge.copies = copies.get(edge.name, ())
+    plan.unique = unique_sets(df, table, plan)
     plan.keys = _keys(df, table, plan)
     time = _time_column(table, types, stats) if plan.owner else None
     if time:
@@ -160,41 +157,6 @@ class _Statistics:
         own = in_seconds(number_of(quoted(column), self.types[column]), self.types[column])
         other = in_seconds(number_of(quoted(base), self.types[base]), self.types[base])
         return F.floor((own - other) / self.unit(column, base)).cast("double")
-
-
-def _owner(fk: ForeignKey | None, stats: _Statistics) -> OwnerPlan | None:
-    if fk is None:
-        return None
-    nulls = max(stats.nulls(c) for c in fk.columns)
-    return OwnerPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, nulls, NULL_SIZE)
-
-
-def _link(fk: ForeignKey, name: str, schema: Schema, stats: _Statistics) -> LinkPlan:
-    nullable = any(stats.nulls(c) for c in fk.columns)
-    reference = schema.table(fk.parent).reference
-    return LinkPlan(fk.name, fk.columns, fk.parent, fk.parent_columns, reference, nullable, filled_last(name, fk))
-
-
-def _onward(schema: Schema, table: Table, edge: OwnerPlan | LinkPlan) -> tuple[tuple[str, str], ...]:
-    """The columns of foreign keys that repeat one of the row that `edge` leads to, with those of the latter."""
-    theirs = {fk.name: fk.columns for fk in schema.table(edge.parent).foreign_keys}
-    mine = [fk for fk in table.foreign_keys if fk.implied == edge.name and fk.onward]
-    return tuple(p for fk in mine for p in zip(fk.columns, theirs[str(fk.onward)], strict=True))
-
-
-def _unique(df: DataFrame, table: Table, plan: TablePlan) -> list[list[str]]:
-    """Column sets with a link that may not repeat: the primary key, or, where a join table declares none, its foreign
-    keys together if they never repeat in the real rows."""
-    linked = [set(k.columns) for k in plan.links if k.parent != plan.table]
-    if table.primary_key:
-        return [plan.primary_key] if any(k <= set(table.primary_key) for k in linked) else []
-    free = [fk for fk in table.foreign_keys if not fk.implied]
-    keys = [c for c in table.columns if any(c in fk.columns for fk in free)]
-    if not linked or len(free) < 2:
-        return []
-    whole = df.select(*map(quoted, keys)).dropna()
-    row = whole.agg(F.count(F.lit(1)).alias("rows"), F.count_distinct(*map(quoted, keys)).alias("distinct")).head()
-    return [keys] if row is not None and row["rows"] == row["distinct"] > 1 else []
 
 
 def _keys(df: DataFrame, table: Table, plan: TablePlan) -> list[KeyPlan]:

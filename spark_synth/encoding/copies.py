@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import SAME, LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.plan import SAME, TablePlan
 from spark_synth.encoding.rows import attach
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.model import ForeignKey, Kind, Schema

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.embed import node
-from spark_synth.encoding.plan import LinkPlan
 
 MAX_LEVELS = 16  # deeper chains, and circles, are not told by level
 Write = Callable[[DataFrame, str], DataFrame]

@@ -15,7 +15,8 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import SAME, How, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.edge_plan import OwnerPlan
+from spark_synth.encoding.plan import SAME, How, TablePlan, ValuePlan
 from spark_synth.encoding.views import SECONDS_PER_DAY, day_gap, key_text, quoted, since_base, value_view, whole_days
 
 PACK_ROWS = 512

@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.at_once import each, written
 from spark_synth.encoding.clusters import find_clusters
 from spark_synth.encoding.depth import Write, depths
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.embed import Places, embed, node
 from spark_synth.encoding.join_plan import BlockPlan
-from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
 CODED_ROWS = 500  # of a table too small to learn the degrees of its clusters from

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.encode import ABSENT
-from spark_synth.encoding.plan import LinkPlan, TablePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
 

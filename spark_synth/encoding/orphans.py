@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import build_blooms
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.orphan_plan import OrphanPlan
-from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.model import Schema
 

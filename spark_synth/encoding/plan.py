@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.join_plan import BlockPlan, CodePlan, SetPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.orphan_plan import OrphanPlan
@@ -21,7 +22,7 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
-PLAN_FORMAT = 13  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 14  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -87,70 +88,6 @@ class SummaryPlan:
 
 
 @dataclass
-class LinkPlan:
-    """A foreign key other than the owner: its columns and its target.
-
-    reference: its target keeps its real rows, and which of them is a code of the row. late: filled when all rows exist.
-    clusters: of the target, one code each, sub-column `at`; before them one for NULL if nullable, after them one for
-    orphans if these are kept.
-    carried: sub-columns of the target that the row is conditioned on, `carried_at` and following here.
-    copies: (column, column of the target) that are always equal, or, as (SAME + column, ..), in rows that say so.
-    onward: (column, column of the target) of foreign keys that are those of the target.
-    levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
-    `level_at`; 0: not told.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    parent: str
-    parent_columns: tuple[str, ...]
-    reference: bool
-    nullable: bool
-    late: bool = False
-    clusters: int = 0
-    at: int = -1
-    carried: tuple[int, ...] = ()
-    carried_at: int = -1
-    copies: tuple[tuple[str, str], ...] = ()
-    onward: tuple[tuple[str, str], ...] = ()
-    levels: int = 0
-    level_at: int = -1
-    orphans: OrphanPlan | None = None
-
-    @property
-    def codes(self) -> int:
-        """Codes of the target: NULL, clusters, orphan."""
-        return int(self.nullable) + self.clusters + bool(self.orphans)
-
-    @property
-    def taken(self) -> list[tuple[str, str]]:
-        """(column, column of the target) of all that a row takes from the row that it links to."""
-        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies, *self.onward]
-
-
-@dataclass
-class OwnerPlan:
-    """The owner foreign key. null_rows: real rows without an owner; null_size: rows of one ownerless family; families:
-    real owners with rows; copies, onward: (column, column of the owner), as those of links."""
-
-    name: str
-    columns: tuple[str, ...]
-    parent: str
-    parent_columns: tuple[str, ...]
-    null_rows: int
-    null_size: int
-    families: int = 0
-    copies: tuple[tuple[str, str], ...] = ()
-    onward: tuple[tuple[str, str], ...] = ()
-    orphans: OrphanPlan | None = None
-
-    @property
-    def taken(self) -> list[tuple[str, str]]:
-        """(column, column of the owner) of all that a row takes from its owner."""
-        return [*zip(self.columns, self.parent_columns, strict=True), *self.copies, *self.onward]
-
-
-@dataclass
 class TablePlan:
     """Everything generation needs to know of one table; see the module text."""
 
@@ -206,6 +143,17 @@ class TablePlan:
     def early(self) -> list[str]:
         """Columns that rows take from those they link to, as far as these exist when the values of a row are drawn."""
         return [c for k in self.matched if not k.late for c, _ in k.taken]
+
+    def exchangeable(self, unique: Collection[str]) -> list[LinkPlan]:
+        """The matched links among columns that may occur once, but for those that other links must agree with."""
+        bound = {(k.name, c) for k in self.matched for c, _ in k.within}
+        inside = [k for k in self.matched if set(k.columns) <= set(unique)]
+        return [k for k in inside if not any(c in k.columns and name != k.name for name, c in bound)]
+
+    @property
+    def drawn(self) -> dict[str, str]:
+        """Column -> column of drawn rows, of all that rows take from their owner and from those they link to."""
+        return {c: f"l{i}" for i, c in enumerate(self.early)} | {c: f"o{i}" for i, (c, _) in enumerate(self.owned)}
 
     @property
     def structure(self) -> int:
@@ -347,4 +295,4 @@ def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:
     plain = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     plain["orphans"] = OrphanPlan(**data["orphans"]) if data["orphans"] else None
-    return plain | {k: tuple((c, p) for c, p in plain[k]) for k in ("copies", "onward")}
+    return plain | {k: tuple((c, p) for c, p in plain[k]) for k in ("copies", "onward", "within") if k in plain}

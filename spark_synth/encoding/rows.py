@@ -8,7 +8,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.plan import BELOW, DEGREE, SAME, How, OwnerPlan, SummaryPlan, TablePlan, ValuePlan
+from spark_synth.encoding.edge_plan import OwnerPlan
+from spark_synth.encoding.plan import BELOW, DEGREE, SAME, How, SummaryPlan, TablePlan, ValuePlan
 from spark_synth.encoding.time_plan import TimePlan
 from spark_synth.encoding.views import number_of, quoted, time_units, value_view
 from spark_synth.schema.check import INTEGERS

@@ -26,18 +26,27 @@ GOLDEN = 0.6180339887498949
 
 
 def exact_degrees(
-    parents: DataFrame, degree: Column, plan: DegreePlan, total: int, real: bool, slack: float = 0.0
+    parents: DataFrame,
+    degree: Column,
+    plan: DegreePlan,
+    total: int,
+    real: bool,
+    slack: float = 0.0,
+    most: Column | None = None,
 ) -> tuple[DataFrame, int]:
     """`parents` with `size` (children) and `first` (index of the first child), and the sum of the sizes: `total`.
 
     parents: has `__idx` from 0. degree: the drawn degree. real: the parents are real rows with real degrees, which
     are only scaled. slack: relative distance from `total` at which degrees are left as they are, since moving a total
-    by a percent changes the degree of many parents by one. Uniqueness (at most one child each) is kept, then the total
-    follows from the distribution.
+    by a percent changes the degree of many parents by one. most: bigint, of each parent, None for any number.
+    Uniqueness (at most one child each) is kept, then the total follows from the distribution.
     """
     drawn = parents.withColumn("__drawn", F.coalesce(degree, F.lit(0)).cast("bigint"))
+    bounded = F.col("__drawn") if most is None else F.least("__drawn", most)
     if not real:
-        drawn = to_real_distribution(drawn, plan)
+        barren = bounded if most is None else F.when(most > 0, bounded).otherwise(-1)  # rank before all others
+        drawn = to_real_distribution(drawn.withColumn("__drawn", barren), plan)
+    drawn = drawn.withColumn("__drawn", bounded)
     return running_total(drawn, "__drawn", None if plan.unique else total, slack)
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.edge_plan import OwnerPlan
 from spark_synth.encoding.encode import absent
-from spark_synth.encoding.plan import DegreePlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
+from spark_synth.generation.within import with_partners
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
 ROOT_BLOCK = 4096  # rows of a root table drawn together
@@ -71,9 +73,11 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     context = F.concat(*owners).alias("__context")
     seen = parents.select("__idx", *keys, context, base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
-    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK)
+    seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)})
+    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
-    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}")
+    hidden = [c for c in sized.columns if c.startswith("__there")]
+    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", *hidden)
     free = round(owner.null_rows * run.ratio)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)

@@ -5,17 +5,19 @@ So depths are as drawn, there is no circle, and the rows of every level share th
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.at_once import written
-from spark_synth.encoding.plan import LinkPlan, TablePlan
+from spark_synth.encoding.edge_plan import LinkPlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import quoted
 from spark_synth.generation.degrees import prefix_sums, to_real_distribution
 from spark_synth.generation.matching import match
 from spark_synth.generation.orphans import with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
+from spark_synth.generation.within import match_within
 
 
 def link_levels(
@@ -28,15 +30,18 @@ def link_levels(
     """
     assert plan.code is not None
     own = F.col("__context").getItem(plan.code.at).cast("int")
-    drawn = F.col(level).cast("int")
-    found = rows.withColumn("__lost", drawn == link.levels)
-    found = found.withColumn("__level", F.when(F.col("__lost"), 0).otherwise(drawn))
+    deep = F.col(level).cast("int")
+    found = rows.withColumn("__lost", deep == link.levels)
+    found = found.withColumn("__level", F.when(F.col("__lost"), 0).otherwise(deep))
     counts = _counts(found, "__level")
     placed = found.withColumn("__level", _contiguous(F.col("__level"), counts)).withColumn("__own", own)
     at = run.degree_of(plan.table, link)
     degree = F.coalesce(F.col(f"__deg_{at}"), F.lit(0)).cast("bigint")
-    sized = _sized(to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at]))
-    wide, keys = link.clusters, [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
+    drawn = to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at])
+    keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
+    if link.within:
+        return _inside_groups(run, plan, link, drawn.select("*", *keys), cell)
+    sized, wide = _sized(drawn), link.clusters
     offered = F.col("__level") * wide + F.col("__own")
     targets = sized.select("__idx", offered.cast("int").alias("__cell"), "size", *keys)
     wanted = (F.col("__level") - 1) * wide + F.coalesce(F.when(cell < wide, cell), F.col("__own"))
@@ -48,6 +53,41 @@ def link_levels(
     targets = written(targets, f"{run.linking(plan.table, link)}/targets")
     seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
     return match(asking, targets, cells + bool(link.orphans), seed, names)
+
+
+def _inside_groups(run: Generation, plan: TablePlan, link: LinkPlan, drawn: DataFrame, cell: Column) -> DataFrame:
+    """As link_levels, for rows whose row above must agree with them in what the link shares with other keys: these are
+    a group, whose levels are made contiguous."""
+    folder, seed = run.linking(plan.table, link), stream(run.seed, "link", plan.table, link.name)
+    shared = [f"__g{i}" for i in range(len(link.within))]
+    grouped = drawn.withColumns({g: quoted(c).cast("string") for g, (c, _) in zip(shared, link.within, strict=True)})
+    wanted = F.coalesce(F.when(cell < link.clusters, cell), F.col("__own"))
+    grouped = written(grouped.withColumn("__wanted", wanted), f"{folder}/rows")
+    leveled = written(_contiguous_in(grouped, shared, seed), f"{folder}/levels")
+    names = [f"__p{i}" for i in range(len(link.columns))]
+    above = {"__cell": F.when(F.col("__level") > 0, F.col("__wanted")), "__above": F.col("__level") - 1}
+    asking = leveled.drop(*names).withColumns(above).withColumn("__above", F.col("__above").cast("string"))
+    offered = {"__cell": F.col("__own"), "size": F.col("__drawn"), "__above": F.col("__level").cast("string")}
+    targets = leveled.withColumns(offered)
+    return match_within(asking, targets, [*shared, "__above"], seed, names, False, folder)
+
+
+def _contiguous_in(rows: DataFrame, group: list[str], seed: int) -> DataFrame:
+    """`rows` with __level contiguous from 0 in every group; in all as many rows of level 0 as before, if groups allow.
+
+    In a group without one, its first row becomes one, and one of those that other groups have besides their first does
+    not stay one.
+    """
+    inside = Window.partitionBy(*group)
+    scattered = F.xxhash64("__idx", F.lit(seed))
+    first = F.row_number().over(inside.orderBy("__level", scattered, "__idx")) == 1
+    told = rows.withColumns({"__first": first, "__lowest": F.min("__level").over(inside)})
+    rootless = told.where(F.col("__first") & (F.col("__lowest") > 0)).count()
+    spare = told.where((F.col("__level") == 0) & ~F.col("__first")).orderBy(scattered, "__idx").limit(rootless)
+    told = told.join(spare.select("__idx", F.lit(1).alias("__spare")), "__idx", "left")
+    level = F.when(F.col("__first"), 0).otherwise(F.coalesce("__spare", "__level"))
+    told = told.withColumn("__level", level).drop("__first", "__lowest", "__spare")
+    return told.withColumn("__level", F.dense_rank().over(inside.orderBy("__level")) - 1)
 
 
 def _counts(rows: DataFrame, level: str) -> dict[int, int]:

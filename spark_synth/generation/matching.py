@@ -66,7 +66,7 @@ def match(
     mine = _slot(F.col("__rank"), cells, cells.rows, seed, 1 if once else RUN)
     known = placed.withColumn("__slot", mine).drop("__rank", "__one")
     theirs = _slot(F.col("__stub"), cells, cells.stubs, None)
-    found = _numbered(offered, ["__cell", *keys], count).select(theirs.alias("__slot"), *keys)
+    found = numbered(offered, ["__cell", *keys], count).select(theirs.alias("__slot"), *keys)
     joined = spread(known, ["__slot"], count).join(spread(found, ["__slot"], count), "__slot", "left")
     low, span = _of(cells.begin), _of(np.maximum(cells.inside, 1))
     made = joined.withColumn("__low", low).withColumn("__span", span)
@@ -130,7 +130,7 @@ def _before(values: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _numbered(ranked: DataFrame, keys: list[str], count: int) -> DataFrame:
+def numbered(ranked: DataFrame, keys: list[str], count: int) -> DataFrame:
     """(__stub, `keys`): each target once for every number from __rank to __rank + size - 1; about `count` in all.
 
     Large degrees are cut into pieces that are dealt out to all tasks, so that a hub neither fills nor delays one.

@@ -115,9 +115,7 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Ma
 
 def _drawn_names(plan: TablePlan) -> dict[str, str]:
     """Column of the table -> column of drawn rows, of all keys."""
-    names = {c: f"l{i}" for i, c in enumerate(plan.early)}
-    names |= {c: f"o{i}" for i, (c, _) in enumerate(plan.owned)}
-    names |= {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
+    names = plan.drawn | {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
     return names | {c: column for column, keys, _, _ in _keys(plan) for c in keys}
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import LinkPlan, TablePlan
+from spark_synth.encoding.edge_plan import LinkPlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.codes import BlockJob, block_rng, per_block, read_spec, structure_codes, tilts, value_codes
 from spark_synth.generation.families import Families
 from spark_synth.generation.orphans import orphan_count

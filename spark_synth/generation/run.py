@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.plan import TablePlan
 
 Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 

@@ -30,13 +30,14 @@ def separate(
     work: str,
     drop: bool,
     cell: tuple[str, str] | None = None,
+    only: bool = False,
 ) -> DataFrame:
     """`rows` (with __idx from 0) in which no values of the columns `unique` occur twice.
 
     Only the columns `link`, all of them in `unique`, change, and only by exchange between rows. Rows with a NULL in
     `unique` are left alone. drop: whether rows that still repeat others after all rounds go; they stay otherwise.
     work: a folder for the state between rounds, so that no plan grows with them. cell: columns with the first __idx and
-    the number of those rows that a row had better exchange with.
+    the number of those rows that a row had better exchange with. only: with no others.
     """
     rest = [c for c in unique if c not in link]
     own, target = [f"__own{i}" for i in range(len(rest))], [f"__to{i}" for i in range(len(link))]
@@ -54,7 +55,7 @@ def separate(
         if not changed:  # what `rows` is made from is not computed again and again
             pairs, changed = written(pairs, f"{work}/pairs"), True
             repeated = _repeated(pairs, own + target)
-        inside = cell is not None and attempt % 3 < 2
+        inside = cell is not None and (only or attempt % 3 < 2)
         bounds = (F.col("__cell0"), F.col("__cell1")) if inside else (F.lit(0), F.lit(size + 1))
         partners = min(MOST_PARTNERS, max(PARTNERS, TRIES // left))
         made = _exchanges(pairs, repeated, own, target, bounds, partners, stream(seed, attempt))

@@ -29,6 +29,7 @@ from spark_synth.generation.raking import cell_of, raked, room_of
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
+from spark_synth.generation.within import redirected
 
 
 def known_rows(run: Generation, plan: TablePlan, families: Families) -> DataFrame:
@@ -57,10 +58,9 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     job = replace(job, tilt=raked(run, plan, families, job))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = written(drawn, f"{work}/drawn")
-    keys = plan.early
     for n, link in enumerate(k for k in plan.matched if not k.late):
-        matched = link_rows(run, plan.table, rows, link, cell_of(link))
-        named = [F.col(f"__p{i}").cast("string").alias(f"l{keys.index(c)}") for i, c in enumerate(link.columns)]
+        matched = link_rows(run, plan, rows, link, cell_of(link), plan.drawn)
+        named = [F.col(f"__p{i}").cast("string").alias(plan.drawn[c]) for i, c in link.brings.items()]
         places = [F.col(c).alias(f"{c}{n}") for c in ("__slot", "__low", "__span")]
         rows = written(matched.select(*[c for c in rows.columns], *named, *places), f"{work}/{n}")
     return written(_separated(run, plan, rows, work), f"{work}/rows"), families.cut
@@ -68,25 +68,28 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
 
 def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> DataFrame:
     """`rows` in which foreign keys that may occur together once do, as far as exchanges inside a cluster go."""
-    names = {c: f"l{i}" for i, c in enumerate(plan.early)}
-    names |= {c: f"o{i}" for i, c in enumerate(plan.owner.columns if plan.owner else ())}
-    early = [k for k in plan.matched if not k.late]
+    names, early = plan.drawn, [k for k in plan.matched if not k.late]
     for i, unique in enumerate(plan.unique):
-        inside = [n for n, k in enumerate(early) if set(k.columns) <= set(unique)]
+        inside = [n for n, k in enumerate(early) if k in plan.exchangeable(unique)]
         if inside and set(unique) <= set(names):
             n = inside[-1]
-            columns = [names[c] for c in early[n].columns]
-            cell = (f"__low{n}", f"__span{n}")
+            drawn, columns = [names[c] for c in unique], [names[c] for c in early[n].brings.values()]
+            cell, only = (f"__low{n}", f"__span{n}"), bool(early[n].within)
             numbered = rows.withColumn("__row", F.col("__idx")).withColumn("__idx", F.col(f"__slot{n}"))
             seed = stream(run.seed, "separate", plan.table, i)
-            apart = separate(numbered, [names[c] for c in unique], columns, seed, f"{work}/u{i}", False, cell)
+            apart = separate(numbered, drawn, columns, seed, f"{work}/u{i}", False, cell, only)
             rows = apart.withColumn("__idx", F.col("__row")).drop("__row")
+            if only:
+                link = early[n]
+                ends = {names[c]: link.parent_columns[i] for i, c in link.brings.items()}
+                group, own = {names[c]: p for c, p in link.within}, [c for c in drawn if c not in ends]
+                rows = redirected(written(rows, f"{work}/u{i}/apart"), run.ends(link.parent), own, ends, group)
     return rows
 
 
 def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """`rows` with `fixed`, their structure and what the rows at the other end show, and what is copied of these."""
-    keys = plan.early
+    names = plan.drawn
     known: list[Column] = []
     for n, link in enumerate(plan.matched):
         if link.late:
@@ -94,10 +97,10 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
             continue
         shown = shown_by(link, run.plans[link.parent], F.col("__context")).alias(f"__to{n}")
         named = [quoted(c).cast("string").alias(f"__t{n}_{i}") for i, c in enumerate(link.parent_columns)]
-        copied = [quoted(p).cast("string").alias(f"l{keys.index(c)}") for c, p in (*link.copies, *link.onward)]
-        match = [F.col(f"l{keys.index(c)}") == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
+        copied = [quoted(p).cast("string").alias(names[c]) for c, p in (*link.copies, *link.onward)]
+        match = [F.col(names[c]) == F.col(f"__t{n}_{i}") for i, c in enumerate(link.columns)]
         rows = rows.join(run.rows(link.parent).select(*named, *copied, shown), match, "left")
-        known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(f"l{keys.index(c)}") for c in link.columns]))
+        known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(names[c]) for c in link.columns]))
     own = F.slice("__codes", 1, plan.structure - len(known))  # degrees, the row's own code, its levels
     return rows.withColumn("fixed", F.concat(own, in_order(known)) if known else own)
 
@@ -126,10 +129,10 @@ def _with_sets(run: Generation, plan: TablePlan, rows: DataFrame, families: Fami
 
 def _nodes(run: Generation, plan: TablePlan, rows: DataFrame, count: int) -> DataFrame:
     """The rows of a table as links need them; see Generation.ends."""
-    types, early = key_types(run, {plan.table: count}), plan.early
+    types = key_types(run, {plan.table: count})
+    linked = {c for k in plan.matched if not k.late for c in k.columns} | set(plan.owner.columns if plan.owner else ())
     made = {k.column: f"k{i}" for i, k in enumerate(plan.keys)}
-    made |= {c: f"o{i}" for i, c in enumerate(plan.owner.columns if plan.owner else ())}
-    made |= {c: f"l{early.index(c)}" for k in plan.matched if not k.late for c in k.columns}
+    made |= {c: name for c, name in plan.drawn.items() if c in linked}
     keys = [c for c in plan.referenced if c in made]
     typed = [F.col(made[c]).cast(types.get((plan.table, c), plan.columns[c])).alias(c) for c in keys]
     degrees = [f"__deg_{i}" for i in range(len(plan.degrees))]
@@ -144,7 +147,7 @@ def _members(run: Generation, plan: TablePlan, found: SetPlan, nodes: DataFrame,
     assert owner is not None
     above = [quoted(c).cast("string").alias(f"o{i}") for i, c in enumerate(owner.parent_columns)]
     shown = run.rows(found.other).select(*above, member(found, F.col("__context")).alias("__member"))
-    ends = [F.col(f"l{join.early.index(c)}").alias(f"__k{i}") for i, c in enumerate(link.columns)]
+    ends = [F.col(join.drawn[c]).alias(f"__k{i}") for i, c in enumerate(link.columns)]
     order = F.xxhash64("__idx", F.lit(stream(run.seed, "set", found.table))).alias("__order")
     pairs = edges.join(shown, [f"o{i}" for i in range(len(above))]).select(*ends, order, "__member")
     keys = [quoted(c).cast("string").alias(f"__k{i}") for i, c in enumerate(link.parent_columns)]

@@ -64,8 +64,7 @@ def _with_quotas(run: Generation, plan: TablePlan, cut: DataFrame, draw: Draw, r
 def assemble(drawn: DataFrame, plan: TablePlan, types: Mapping[tuple[str, str], str]) -> DataFrame:
     """Columns of the table in source order and types, then the hidden ones; late links are still NULL."""
     made: dict[str, Column] = typed_columns(plan)
-    made |= {c: F.col(f"o{i}") for i, (c, _) in enumerate(plan.owned)}
-    made |= {c: F.col(f"l{i}") for i, c in enumerate(plan.early)}
+    made |= {c: F.col(name) for c, name in plan.drawn.items()}
     made |= {k.column: F.col(f"k{i}") for i, k in enumerate(plan.keys)}
     made |= {t.column: F.col(f"w{i}") for i, t in enumerate(plan.texts)}
     made |= same_columns(plan, made)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from spark_synth.config import RunConfig
 from spark_synth.errors import UserError
 from spark_synth.schema import Schema
-from spark_synth.schema.joins import Join, edges_first, join_tables
+from spark_synth.schema.joins import Join, edges_first, join_tables, shared
 from spark_synth.schema.model import ForeignKey
 
 OPTIONS = ("edges", "edges_first")
@@ -29,9 +29,11 @@ def joins_of(config: RunConfig, schema: Schema, owners: Mapping[str, ForeignKey 
                 "one of them its owner, no primary key beyond these, no table that refers to it)"
             )
         if settings.model.edges_first and t not in able:
-            join = found[t]
+            join, option = found[t], f"option tables.{t}.model.edges_first"
+            if shared(join):
+                raise UserError(f"{option}: both keys of {t} have {', '.join(sorted(shared(join)))}; leave it out")
             raise UserError(
-                f"option tables.{t}.model.edges_first: {join.link.parent} must be there before {join.owner.parent}, so "
+                f"{option}: {join.link.parent} must be there before {join.owner.parent}, so "
                 f"the edges of {t} cannot be drawn before it; leave the option out or name another owner"
             )
     return {t: replace(join, first=t in able) for t, join in found.items()}

@@ -184,6 +184,10 @@ def _link_line(fk: ForeignKey, table: str, schema: Schema) -> str:
         return f"{_edge(fk)} (itself)"
     if fk.cut:
         return f"{_edge(fk)} (opens a cycle, filled last: {fk.cut})"
+    others = {c for k in schema.table(table).foreign_keys if k is not fk and not k.implied for c in k.columns}
+    same = [c for c in fk.columns if c in others]
+    if 0 < len(same) < len(fk.columns):
+        return f"{_edge(fk)} (of the same {', '.join(same)}{', filled last' if fk.last else ''})"
     return f"{_edge(fk)}{' (reference)' if schema.table(fk.parent).reference else ''}"
 
 

@@ -27,7 +27,7 @@ from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
 from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.graph import explain_owners
-from spark_synth.schema.overlap import mark_implied
+from spark_synth.schema.overlap import mark_shared
 from spark_synth.session import SQLITE_PACKAGE, build_session
 from spark_synth.sources import Database, open_database
 from spark_synth.tracking import Tracker
@@ -78,7 +78,7 @@ class Workshop:
                 _name_owner(schema, table, settings.owner)
         check_schema(schema)
         name_cuts(schema, self.config.break_edges)
-        mark_implied(schema)
+        mark_shared(schema)
         return schema
 
     def database(self) -> Database:

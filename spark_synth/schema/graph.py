@@ -106,8 +106,9 @@ def owners_last(owners: Mapping[str, ForeignKey | None]) -> list[list[str]]:
 
 
 def filled_last(table: str, fk: ForeignKey) -> bool:
-    """Whether a foreign key of `table` is filled when all rows exist: it opens a cycle, or leads into its own table."""
-    return fk.cut is not None or fk.parent == table
+    """Whether a foreign key of `table` is filled when all rows exist: it opens a cycle, leads into its own table, or
+    shares a column with a key into a reference table."""
+    return fk.cut is not None or fk.parent == table or fk.last
 
 
 def links(table: Table, owner: ForeignKey | None) -> list[ForeignKey]:
@@ -170,6 +171,10 @@ def _unfit(name: str, fk: ForeignKey, cyclic: set[tuple[str, str]]) -> str | Non
         return "marked owner: false"
     if fk.implied:
         return f"follows from {fk.implied}"
+    if fk.partly:
+        return "NULL in rows that another key with its columns is not NULL in"
+    if fk.last:
+        return "shares a column with a key into a reference table"
     if fk.cut:
         return f"opens a cycle ({fk.cut})"
     return "part of a cycle" if (name, fk.name) in cyclic else None

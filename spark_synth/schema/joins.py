@@ -39,6 +39,11 @@ def join_tables(schema: Schema, owners: Mapping[str, ForeignKey | None]) -> dict
     return found
 
 
+def shared(join: Join) -> set[str]:
+    """The columns that both foreign keys of a join table have."""
+    return set(join.owner.columns) & set(join.link.columns)
+
+
 def before_values(joins: Mapping[str, Join]) -> list[tuple[str, str]]:
     """(table, table that must be there before it), for the joins whose edges come first."""
     return [(j.link.parent, j.owner.parent) for j in joins.values() if j.first]
@@ -46,10 +51,10 @@ def before_values(joins: Mapping[str, Join]) -> list[tuple[str, str]]:
 
 def edges_first(schema: Schema, owners: Mapping[str, ForeignKey | None], joins: Mapping[str, Join]) -> list[str]:
     """Of the join tables that are to have their edges first, in their order, those that can: what a link leads to must
-    not be needed for the rows at the other end."""
+    not be needed for the rows at the other end, nor agree with them in a column."""
     able: dict[str, Join] = {}
     for t, join in joins.items():
         graph = needs(schema, owners, before_values(able))
-        if join.first and not nx.has_path(graph, join.owner.parent, join.link.parent):
+        if join.first and not shared(join) and not nx.has_path(graph, join.owner.parent, join.link.parent):
             able[t] = join
     return list(able)

@@ -58,6 +58,8 @@ class ForeignKey(_Strict):
     cut: str | None = None  # why a cycle of tables is opened here (schema.cycles); the key is filled last
     implied: str | None = None  # the foreign key of the same table that it follows from (schema.overlap, sources.paths)
     onward: str | None = None  # of the table that `implied` leads to: its foreign key that has the same value
+    partly: bool = False  # some rows have NULL in it beside a column that another key has too (sources.partly)
+    last: bool = False  # it shares a column with a key into a reference table, so it is filled when that is known
     gathered: float = 0.0  # share of the variance of time between families, where several keys could own
     kept_orphans: int = 0  # rows of the source without a row in the parent, where these are kept
     confidence: float | None = None

@@ -17,10 +17,12 @@ from spark_synth.schema.cycles import cut_cycles, cyclic_edges
 from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import Kind, Orphans, Schema
 from spark_synth.schema.orphans import check_kept_orphans
+from spark_synth.schema.overlap import mark_shared
 from spark_synth.sources.files import RawTable, read_file_table
 from spark_synth.sources.gathered import gather
 from spark_synth.sources.integrity import Edge, orphan_keys, repair_orphans
 from spark_synth.sources.parsing import cast_to
+from spark_synth.sources.partly import mark_partly
 from spark_synth.sources.paths import mark_repeated
 from spark_synth.sources.sample import sample_tables
 from spark_synth.sources.spark_util import any_null, col, exists, measure, run_parallel
@@ -80,6 +82,8 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     database = Database(repaired.tables, schema, repaired.rows, repaired.orphans)
     _refuse_empty(database, "after rows without a parent were dropped")
     cut_cycles(schema, _null_shares(spark, database, cyclic_edges(schema)))
+    mark_partly(spark, database.tables, schema)
+    mark_shared(schema)
     for way, differing in mark_repeated(spark, database.tables, schema):
         _LOG.info("%s (%s rows differ)", way, f"{differing:,}")
     gather(spark, database.tables, schema, database.rows)

@@ -6,7 +6,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.plan import OwnerPlan, TablePlan
+from spark_synth.encoding.edge_plan import OwnerPlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.training_set import held_out, split_number
 
 

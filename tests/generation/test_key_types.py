@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.keys import KeyPlan
-from spark_synth.encoding.plan import LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.run import Generation
 

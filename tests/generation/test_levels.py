@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.depth import depths
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.join_plan import CodePlan
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.levels import link_levels
 from spark_synth.generation.run import Generation
 

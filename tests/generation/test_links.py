@@ -9,8 +9,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.join_plan import CodePlan
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.links import fill_links, link_rows
 from spark_synth.generation.run import Generation
 
@@ -104,5 +105,5 @@ def test_a_self_reference_has_no_cycle(filled: list[tuple[int, str, str | None, 
 def test_a_target_that_one_row_may_have_stays_so(run: Generation, count: int) -> None:
     rows = run.spark.range(count).selectExpr("id as __idx")
     once = LinkPlan("once", ("x",), "targets", ("id",), False, False, clusters=CLUSTERS)
-    found = Counter(r["__p0"] for r in link_rows(run, "rows", rows, once, F.lit(2)).collect())
+    found = Counter(r["__p0"] for r in link_rows(run, run.plans["rows"], rows, once, F.lit(2), {}).collect())
     assert len(found) == count and set(found.values()) == {1} and None not in found

@@ -14,11 +14,12 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.bloom import build_blooms
 from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.depth import depths
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.join_plan import CodePlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.linked import or_nothing
 from spark_synth.encoding.orphan_plan import OrphanPlan
-from spark_synth.encoding.plan import DegreePlan, LinkPlan, OwnerPlan, TablePlan
+from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.levels import link_levels
 from spark_synth.generation.links import fill_links, link_rows
 from spark_synth.generation.orphans import orphan_targets, reserved
@@ -105,7 +106,8 @@ def test_rows_whose_code_says_so_are_orphans(run: Generation) -> None:
 
 
 def test_degrees_are_those_of_the_other_rows(run: Generation) -> None:
-    found = link_rows(run, "c", run.rows("c"), run.plans["c"].links[0], F.lit(CLUSTERS)).collect()
+    plan = run.plans["c"]
+    found = link_rows(run, plan, run.rows("c"), plan.links[0], F.lit(CLUSTERS), {}).collect()
     assert len(found) == ROWS and {r["__p0"] for r in found}.isdisjoint(range(41, 81)), "all may be orphans"
     assert sorted(r["__slot"] for r in found) == list(range(ROWS))
 

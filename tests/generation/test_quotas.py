@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import CategoricalCodec
-from spark_synth.encoding.plan import How, OwnerPlan, TablePlan, ValuePlan
+from spark_synth.encoding.edge_plan import OwnerPlan
+from spark_synth.encoding.plan import How, TablePlan, ValuePlan
 from spark_synth.generation.masks import Given, Room, Together
 from spark_synth.generation.quotas import quotas, reference_room, settled
 from spark_synth.generation.run import Generation

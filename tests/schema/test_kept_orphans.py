@@ -7,7 +7,7 @@ import pytest
 from spark_synth.errors import UserError
 from spark_synth.schema import Column, Kind, Orphans, Schema
 from spark_synth.schema.orphans import check_kept_orphans
-from spark_synth.schema.overlap import mark_implied
+from spark_synth.schema.overlap import mark_shared
 
 
 def schema(**kinds: str) -> Schema:
@@ -20,7 +20,7 @@ def schema(**kinds: str) -> Schema:
 def kept(made: Schema, table: str, number: int = 0) -> Schema:
     key = made.tables[table].foreign_keys[number]
     key.orphans, key.kept_orphans = Orphans.KEEP, 12
-    mark_implied(made)
+    mark_shared(made)
     return made
 
 

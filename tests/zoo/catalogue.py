@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.zoo import orphans, shapes
+from tests.zoo import orphans, shapes, shared
 from tests.zoo.draws import Rng, Shape
 
 SHAPES: dict[str, Callable[[Rng], Shape]] = {
@@ -28,6 +28,10 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
         shapes.order_lines,
         shapes.under_order_lines,
         shapes.overlapping_keys,
+        shared.of_one_order,
+        shared.tenants,
+        shared.few_tenants,
+        shared.tenants_kept,
         shapes.many_to_many,
         shapes.many_to_many_with_key,
         shapes.many_to_many_itself,

@@ -13,6 +13,7 @@ from spark_synth.schema.model import ForeignKey
 from tests.zoo.draws import Tables
 
 ORPHAN = 999_999
+FEW_PARENTS = 50
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def check_edge(edge: Edge) -> None:
     expected = nulls[0] + (orphans[0] / len(edge.real) if nulls[1] else 0)  # orphans became NULL, or went
     assert abs(nulls[1] - expected) <= 0.02, f"{name}: NULL {nulls[1]:.3f}, expected {expected:.3f}"
     a, b = (_degrees(child, parent, columns, parent_columns) for child, parent in edge.ends)
-    assert _ks(a, b) <= 0.1, f"{name}: degree KS {_ks(a, b):.3f}"
+    far = np.abs(np.sort(a) - np.sort(b)).sum() / a.sum() if len(a) == len(b) else 1.0
+    few = len(a) < FEW_PARENTS and far <= 0.2  # one of them is more than 2 % of the distribution
+    assert _ks(a, b) <= 0.1 or few, f"{name}: degree KS {_ks(a, b):.3f}, degrees of few are {far:.3f} off"
     moved = (a / a.sum()).sub(b / b.sum(), fill_value=0).abs().sum() / 2
     assert not edge.copied or moved <= 0.1, f"{name}: {moved:.3f} of the rows have another target"
 
