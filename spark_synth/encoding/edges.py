@@ -4,15 +4,13 @@ their values never occur together twice."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
-from operator import and_
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.plan import TablePlan
-from spark_synth.encoding.views import quoted
+from spark_synth.encoding.views import key_text, quoted
 from spark_synth.schema.graph import filled_last, links
 from spark_synth.schema.model import ForeignKey, Schema, Table
 
@@ -85,8 +83,7 @@ def _once_in_family(df: DataFrame, plan: TablePlan) -> list[list[str]]:
     sums = {"n": F.count(F.lit(1))}
     for i, link in enumerate(early):
         columns = [quoted(c) for c in link.columns]
-        known = F.count_if(reduce(and_, [c.isNotNull() for c in columns]))
-        sums[f"again{i}"] = known - F.count_distinct(*columns)
+        sums[f"again{i}"] = F.count(key_text(columns)) - F.count_distinct(*columns)
     owners = [quoted(c) for c in plan.owner.columns]
     families = df.dropna(subset=list(plan.owner.columns)).groupBy(*owners).agg(*[v.alias(k) for k, v in sums.items()])
     told = families.agg(*[F.max(k).alias(k) for k in sums]).head()

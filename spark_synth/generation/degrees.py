@@ -60,10 +60,15 @@ def running_total(rows: DataFrame, column: str, total: int | None, slack: float 
     found = sum(sums.values())
     near = total is None or not found or abs(total - found) <= slack * total
     scale = 1.0 if near or total is None else total / found
-    first = F.floor(F.col("__start") * scale + 0.5).cast("bigint")
-    end = F.floor((F.col("__start") + F.col(column)) * scale + 0.5).cast("bigint")
-    sized = placed.select("*", first.alias("first"), (end - first).alias("size"))
+    first, size = rounded(F.col("__start"), F.col(column), F.lit(scale))
+    sized = placed.select("*", first.alias("first"), size.alias("size"))
     return sized.drop("__start", column), math.floor(found * scale + 0.5)
+
+
+def rounded(start: Column, size: Column, scale: Column) -> tuple[Column, Column]:
+    """bigint: where a row begins and its size, when a running sum (`start` before the row) is scaled and rounded."""
+    first, end = [F.floor(x * scale + 0.5).cast("bigint") for x in (start, start + size)]
+    return first, end - first
 
 
 def prefix_sums(rows: DataFrame, column: str, group: str | None = None) -> tuple[DataFrame, dict[int, int]]:

@@ -76,8 +76,7 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)})
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
-    hidden = [c for c in sized.columns if c.startswith("__there")]
-    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", *hidden)
+    cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", "__most")
     free = round(owner.null_rows * run.ratio)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)

@@ -12,7 +12,7 @@ from spark_synth.encoding.at_once import written
 from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import quoted
-from spark_synth.generation.degrees import prefix_sums, to_real_distribution
+from spark_synth.generation.degrees import prefix_sums, rounded, to_real_distribution
 from spark_synth.generation.matching import match
 from spark_synth.generation.orphans import with_orphans
 from spark_synth.generation.run import Generation
@@ -59,17 +59,16 @@ def _inside_groups(run: Generation, plan: TablePlan, link: LinkPlan, drawn: Data
     """As link_levels, for rows whose row above must agree with them in what the link shares with other keys: these are
     a group, whose levels are made contiguous."""
     folder, seed = run.linking(plan.table, link), stream(run.seed, "link", plan.table, link.name)
-    shared = [f"__g{i}" for i in range(len(link.within))]
-    grouped = drawn.withColumns({g: quoted(c).cast("string") for g, (c, _) in zip(shared, link.within, strict=True)})
+    shared = [c for c, _ in link.within]
     wanted = F.coalesce(F.when(cell < link.clusters, cell), F.col("__own"))
-    grouped = written(grouped.withColumn("__wanted", wanted), f"{folder}/rows")
+    grouped = written(drawn.withColumn("__wanted", wanted), f"{folder}/rows")
     leveled = written(_contiguous_in(grouped, shared, seed), f"{folder}/levels")
     names = [f"__p{i}" for i in range(len(link.columns))]
     above = {"__cell": F.when(F.col("__level") > 0, F.col("__wanted")), "__above": F.col("__level") - 1}
-    asking = leveled.drop(*names).withColumns(above).withColumn("__above", F.col("__above").cast("string"))
-    offered = {"__cell": F.col("__own"), "size": F.col("__drawn"), "__above": F.col("__level").cast("string")}
-    targets = leveled.withColumns(offered)
-    return match_within(asking, targets, [*shared, "__above"], seed, names, False, folder)
+    asking = leveled.drop(*names).withColumns(above)
+    targets = leveled.withColumns({"__cell": F.col("__own"), "size": F.col("__drawn")})
+    within = [*((c, c) for c in shared), ("__above", "__level")]
+    return match_within(asking, targets, within, seed, names, False, folder)
 
 
 def _contiguous_in(rows: DataFrame, group: list[str], seed: int) -> DataFrame:
@@ -78,7 +77,7 @@ def _contiguous_in(rows: DataFrame, group: list[str], seed: int) -> DataFrame:
     In a group without one, its first row becomes one, and one of those that other groups have besides their first does
     not stay one.
     """
-    inside = Window.partitionBy(*group)
+    inside = Window.partitionBy(*map(quoted, group))
     scattered = F.xxhash64("__idx", F.lit(seed))
     first = F.row_number().over(inside.orderBy("__level", scattered, "__idx")) == 1
     told = rows.withColumns({"__first": first, "__lowest": F.min("__level").over(inside)})
@@ -116,5 +115,5 @@ def _sized(drawn: DataFrame) -> DataFrame:
     for n, total in sums.items():
         share = found[n + 1][1] / total if n + 1 in found else 0.0
         scale = F.when(F.col("__level") == n, F.lit(share)).otherwise(scale)
-    ends = [F.floor(x * scale + 0.5) for x in (F.col("__start"), F.col("__start") + F.col("__drawn"))]
-    return ranked.withColumn("size", (ends[1] - ends[0]).cast("bigint")).drop("__start", "__drawn")
+    _, size = rounded(F.col("__start"), F.col("__drawn"), scale)
+    return ranked.withColumn("size", size).drop("__start", "__drawn")

@@ -77,10 +77,8 @@ def link_rows(
     sized = written(sized, f"{run.linking(table, link)}/targets")
     seed, ends = stream(run.seed, "link", table, link.name), list(own.values())
     if link.within:
-        group = {f"__g{i}": (names[c], own[c]) for i, (c, _) in enumerate(link.within)}
-        asking = asking.withColumns({g: F.col(c).cast("string") for g, (c, _) in group.items()})
-        sized = sized.withColumns({g: F.col(p).cast("string") for g, (_, p) in group.items()})
-        return match_within(asking, sized, list(group), seed, ends, counts.unique, run.linking(table, link))
+        within = [(names[c], own[c]) for c, _ in link.within]
+        return match_within(asking, sized, within, seed, ends, counts.unique, run.linking(table, link))
     cells = link.clusters + bool(link.orphans)
     return match(asking, sized, cells, seed, ends, plan.once_in_family(link.columns))
 
@@ -89,10 +87,10 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """`rows` in which no column set that may occur once is repeated."""
     for i, unique in enumerate(plan.unique):
         free = [k for k in plan.exchangeable(unique) if k.parent != plan.table and not k.within]
-        inside = [k.columns for k in free]
         seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
-        if inside:
-            rows = separate(rows, unique, inside[-1], seed, f"{run.work}/_separated/{plan.table}/{i}", drop=declared)
+        if free:
+            work = f"{run.work}/_separated/{plan.table}/{i}"
+            rows = separate(rows, unique, free[-1].columns, seed, work, drop=declared)
         elif declared:  # what generation.quotas and structure have exchanged, as far as that goes
             rows = without_repeats(rows, unique)
     return rows

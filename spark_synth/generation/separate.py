@@ -6,7 +6,7 @@ an exchange is made where both new pairs are free, and rounds go on while that l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -19,6 +19,7 @@ ROUNDS = 12
 STALE = 2  # rounds without an exchange after which what still repeats is taken to be stuck
 PARTNERS = 16  # rows that each repeating row tries in one round, at least
 MOST_PARTNERS = 2048
+FEW = 1000  # targets of a group, all of which a row that repeats another may be offered
 TRIES = 50_000  # that a round makes, about, where few rows are left: those that hardly any partner suits
 
 
@@ -63,6 +64,30 @@ def separate(
     if changed:
         rows = _with_links(rows, pairs, link, target)
     return _without(rows, pairs, own + target) if drop and changed else rows
+
+
+def redirected(
+    rows: DataFrame, targets: DataFrame, own: Sequence[str], link: Mapping[str, str], group: Mapping[str, str]
+) -> DataFrame:
+    """`rows` (with __idx) in which those that repeat the columns `own` and `link` of another are linked to a target of
+    their group that `own` does not have yet, where groups have few.
+
+    A small group cannot always be matched by exchange: three lines of an order, all of them sent twice, need two full
+    shipments. link, group: column of `rows` -> of `targets`.
+    """
+    ends = [quoted(p).cast("string").alias(c) for c, p in (*link.items(), *group.items())]
+    offered = targets.select(*ends)
+    few = offered.groupBy(*group).count().where(F.col("count") <= FEW).select(*group)
+    pairs = rows.select("__idx", *dict.fromkeys([*own, *group, *link])).dropna()
+    repeated = _repeated(pairs, [*own, *link]).join(few, list(group), "left_semi")
+    families = repeated.select(*dict.fromkeys([*own, *group])).distinct()
+    free = families.join(offered, list(group)).join(pairs, [*own, *link], "left_anti")
+    target = [f"__to{i}" for i in range(len(link))]
+    number = F.row_number().over(Window.partitionBy(*own).orderBy(F.xxhash64(*own, *link), *link))
+    named = [F.col(c).alias(t) for c, t in zip(link, target, strict=True)]
+    given = free.withColumn("__n", number).select(*own, "__n", *named)
+    asking = repeated.withColumn("__n", F.row_number().over(Window.partitionBy(*own).orderBy("__idx")))
+    return _with_links(rows, asking.join(given, [*own, "__n"]), list(link), target)
 
 
 def without_repeats(rows: DataFrame, unique: Sequence[str]) -> DataFrame:

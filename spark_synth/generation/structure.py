@@ -28,8 +28,7 @@ from spark_synth.generation.links import link_rows
 from spark_synth.generation.raking import cell_of, raked, room_of
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
-from spark_synth.generation.separate import separate
-from spark_synth.generation.within import redirected
+from spark_synth.generation.separate import redirected, separate
 
 
 def known_rows(run: Generation, plan: TablePlan, families: Families) -> DataFrame:
@@ -70,7 +69,8 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> 
     """`rows` in which foreign keys that may occur together once do, as far as exchanges inside a cluster go."""
     names, early = plan.drawn, [k for k in plan.matched if not k.late]
     for i, unique in enumerate(plan.unique):
-        inside = [n for n, k in enumerate(early) if k in plan.exchangeable(unique)]
+        free = plan.exchangeable(unique)
+        inside = [n for n, k in enumerate(early) if k in free]
         if inside and set(unique) <= set(names):
             n = inside[-1]
             drawn, columns = [names[c] for c in unique], [names[c] for c in early[n].brings.values()]

@@ -11,7 +11,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_synth.generation.within import match_within, redirected
+from spark_synth.generation.separate import redirected
+from spark_synth.generation.within import match_within
 
 GROUPS, ROWS, CLUSTERS = 30, 3000, 4
 
@@ -39,7 +40,7 @@ def targets_of(spark: SparkSession) -> DataFrame:
 
 def linked(spark: SparkSession, folder: Path, parts: int = 3, alone: bool = False) -> pd.DataFrame:
     rows, targets = rows_of(spark).localCheckpoint(), targets_of(spark)
-    made = match_within(rows.repartition(parts), targets, ["g"], 3, ["__p0"], alone, str(folder))
+    made = match_within(rows.repartition(parts), targets, [("g", "g")], 3, ["__p0"], alone, str(folder))
     return made.toPandas().sort_values("__idx", ignore_index=True)
 
 
@@ -93,7 +94,7 @@ def test_where_one_row_each_is_due_all_targets_share(spark: SparkSession, tmp_pa
         [(i, 0, int(i < 2), f"T{i}", "a") for i in range(8)],
         "__idx bigint, __cell int, size bigint, __p0 string, g string",
     )
-    found = match_within(rows, targets, ["g"], 1, ["__p0"], True, str(tmp_path)).toPandas()
+    found = match_within(rows, targets, [("g", "g")], 1, ["__p0"], True, str(tmp_path)).toPandas()
     assert found["__p0"].nunique() == 6
 
 
