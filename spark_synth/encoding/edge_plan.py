@@ -18,6 +18,7 @@ class LinkPlan:
     copies: (column, column of the target) that are always equal, or, as (SAME + column, ..), in rows that say so.
     onward: (column, column of the target) of foreign keys that are those of the target.
     within: (column, column of the target) that the owner or an earlier link sets too: the target is one that has these.
+    targets: rows of each cluster that are linked to; empty if a family may have the same target twice.
     levels: depths of the rows of a table that refers to itself, one code each (and one for orphans), sub-column
     `level_at`; 0: not told.
     """
@@ -30,6 +31,7 @@ class LinkPlan:
     nullable: bool
     late: bool = False
     clusters: int = 0
+    targets: tuple[int, ...] = ()
     at: int = -1
     carried: tuple[int, ...] = ()
     carried_at: int = -1

@@ -18,7 +18,7 @@ from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
-CODED_ROWS = 500  # of a table too small to learn the degrees of its clusters from
+CODED_ROWS = 10_000  # of a table too small to learn the degrees of its clusters from
 End = LinkPlan | OwnerPlan
 
 
@@ -71,7 +71,7 @@ def fit_codes(
     found = [place for places in each(linking, lambda t: neighbours(rows[t], plans[t], seed)) for place in places]
     coded = coded_tables(plans)
 
-    def code(t: str) -> None:
+    def code(t: str) -> tuple[str, DataFrame]:
         mine = [place for place in found if place[0].parent == t]
         copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
         frame = with_codes(frames[t], plans[t], mine, copied, seed)
@@ -82,13 +82,24 @@ def fit_codes(
         _fit_follows(frame, plans[t])
         _fit_by_code(frame, plans[t])
         note(f"codes of {t}")
+        return t, frame
 
-    each(coded, code)
+    ends = dict(each(coded, code))
     for plan in plans.values():
         for link in plan.matched:
-            target = plans[link.parent].code
-            assert target is not None
-            link.clusters = target.clusters
+            target = plans[link.parent]
+            assert target.code is not None
+            link.clusters = target.code.clusters
+            if not link.late and plan.once_in_family(link.columns):
+                at = next(i for i, d in enumerate(target.degrees) if (d.table, d.edge) == (plan.table, link.name))
+                link.targets = _linked_to(ends[link.parent], at, link.clusters)
+
+
+def _linked_to(frame: DataFrame, degree: int, clusters: int) -> tuple[int, ...]:
+    """Rows of each cluster of a table that are linked to, by the number of the degree."""
+    linked = frame.where(F.col(f"__deg_{degree}") > 0).groupBy("__code").count()
+    counts = {r["__code"]: r["count"] for r in linked.collect()}
+    return tuple(counts.get(c, 0) for c in range(clusters))
 
 
 def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) -> DataFrame:

@@ -37,7 +37,7 @@ def draw_blocks(
         found = logits[block[:active]]
         allowed = masks.allowed(0, active, step, codes.numpy()) if masks else None
         if allowed is not None:
-            narrowed = found.masked_fill(~torch.from_numpy(allowed), float("-inf"))
+            narrowed = found.masked_fill(torch.from_numpy(allowed) == 0, float("-inf"))
             found = torch.where(torch.isinf(narrowed).all(1, keepdim=True), found, narrowed)
         made = drawn(found, generator, tilt)[:, None]
         codes[first[:active] + step] = made

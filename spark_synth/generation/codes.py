@@ -42,7 +42,7 @@ class BlockJob:
     keys: int
     parent: bool
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
-    room: Mapping[int, np.ndarray] = field(default_factory=dict)
+    room: Mapping[int, Sequence[int]] = field(default_factory=dict)
     given: Sequence[int] = ()
 
 
@@ -67,13 +67,13 @@ def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]
     plan = read_plan(job.folder, job.table)
     number = int(block["block"].iloc[0])
     generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
-    context, sizes = torch.from_numpy(_context(block, len(plan.context_cards))), _sizes(block)
-    room = Room(job.room, len(block)) if job.room else None
+    context, sizes = _context(block, len(plan.context_cards)), _sizes(block)
+    room, above = _room(job, context), torch.from_numpy(context)
     if plan.blocks:
-        codes = draw_blocks(plan.blocks, context, sizes[0], generator, room, tilt.get(0)).numpy()
+        codes = draw_blocks(plan.blocks, above, sizes[0], generator, room, tilt.get(0)).numpy()
     else:
         model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
-        codes = model.sample(context, *sizes, generator, masks=room, tilt=tilt).numpy()
+        codes = model.sample(above, *sizes, generator, masks=room, tilt=tilt).numpy()
     _follow(plan, codes)
     return codes
 
@@ -95,7 +95,7 @@ def value_codes(
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
-    room = Room(job.room, len(block)) if job.room else None
+    room = _room(job, context)
     known = _known(block, "__references", len(job.given))
     given = (
         Given(dict(zip(job.given, known.numpy().T, strict=True)), plan.cards, lengths) if known is not None else None
@@ -104,6 +104,10 @@ def value_codes(
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, tilt, sets).numpy()
     _follow(plan, codes)
     return codes, context, clock
+
+
+def _room(job: BlockJob, context: np.ndarray) -> Room | None:
+    return Room(job.room, (context != ABSENT).any(1)) if job.room else None
 
 
 def _turn(job: BlockJob) -> str:

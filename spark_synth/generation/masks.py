@@ -7,30 +7,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spark_synth.models.base import Masks
+from spark_synth.models.batch import ABSENT
 
 
 class Room:
     """Implements models.base.Masks: a family links to a target once, so to a cluster as often as it has targets.
 
-    room: int64 (K,) by sub-column, how often each code may occur in a family.
+    room: (K,) by sub-column, how often each code may occur in a family. owned: bool (B,), the families that this holds
+    for; rows without an owner are none.
     """
 
-    def __init__(self, room: Mapping[int, np.ndarray], families: int) -> None:
-        self.room = room
-        self.used = {j: np.zeros((families, len(most)), dtype=np.int32) for j, most in room.items()}
+    def __init__(self, room: Mapping[int, Sequence[int]], owned: np.ndarray) -> None:
+        self.room, self.owned = {j: np.asarray(most) for j, most in room.items()}, owned
+        self.used = {j: np.zeros((len(owned), len(most)), dtype=np.int32) for j, most in room.items()}
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
-        """bool (active, K), or None for all: codes that still have room; all where none has."""
+        """float32 (active, K), or None for all: the share of each code that is left; all where nothing is."""
         if column not in self.room:
             return None
-        free = self.used[column][:active] < self.room[column]
-        allowed: np.ndarray = free | ~free.any(1, keepdims=True)
+        room = self.room[column]
+        left = ((room - self.used[column][:active]) / np.maximum(room, 1)).clip(min=0).astype(np.float32)
+        allowed: np.ndarray = np.where(left.any(1, keepdims=True), left, np.float32(1))
         return allowed
 
     def drawn(self, codes: np.ndarray) -> None:
         """Count what the row of every family uses up."""
         for j, used in self.used.items():
-            used[np.arange(len(codes)), codes[:, j]] += 1
+            rows = np.flatnonzero((codes[:, j] != ABSENT) & self.owned[: len(codes)])
+            used[rows, codes[rows, j]] += 1
 
 
 class Given:
@@ -63,7 +67,7 @@ class Together:
         self.masks = masks
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
-        """bool (active, K), or None for all."""
+        """(active, K), or None for all."""
         found = (m.allowed(column, active, step, codes) for m in self.masks)
         return next((a for a in found if a is not None), None)
 

@@ -25,15 +25,6 @@ from spark_synth.generation.separate import separate
 from spark_synth.generation.structure import by_segment
 
 
-def reference_room(plan: TablePlan) -> dict[int, np.ndarray]:
-    """For keys of reference tables that a family may have once: how often it may draw each code."""
-    room: dict[int, np.ndarray] = {}
-    for _, keys, codec, at in _keys(plan):
-        if plan.once_in_family(keys):
-            room[at] = np.array([1 << 30] * codec.nullable + [1] * (codec.card - codec.nullable), dtype=np.int64)
-    return room
-
-
 def reference_columns(plan: TablePlan) -> list[int]:
     """The sub-columns that are keys of reference tables."""
     return [at for _, _, _, at in _keys(plan)]

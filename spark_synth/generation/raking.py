@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.room import link_room
 from spark_synth.generation.codes import BlockJob, block_rng, per_block, read_spec, structure_codes, tilts, value_codes
 from spark_synth.generation.families import Families
 from spark_synth.generation.orphans import orphan_count
@@ -35,14 +36,13 @@ def cell_of(link: LinkPlan) -> Column:
     return F.when(code >= 0, code)
 
 
-def room_of(run: Generation, plan: TablePlan) -> dict[int, np.ndarray]:
+def room_of(run: Generation, plan: TablePlan) -> dict[int, list[int]]:
     """For links that a family may have to the same target once: how often it may ask for each cluster."""
-    room: dict[int, np.ndarray] = {}
+    room: dict[int, list[int]] = {}
     for link in plan.matched:
         if not link.late and plan.once_in_family(link.columns):
-            targets = _counts(run, plan.table, link, F.count(F.lit(1)))
-            lost = [orphan_count(run, link)] if link.orphans else []
-            room[link.at] = np.concatenate([[1 << 30] * link.nullable, targets, lost]).astype(np.int64)
+            targets = _counts(run, plan.table, link, F.count(F.lit(1))).astype(np.int64).tolist()
+            room[link.at] = link_room(link, targets, orphan_count(run, link) if link.orphans else 0)
     return room
 
 

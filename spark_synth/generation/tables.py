@@ -14,13 +14,14 @@ from pyspark.sql import functions as F
 
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.room import reference_room
 from spark_synth.generation.block import block_maker, output_fields
 from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.decode import computed, late_columns, same_columns, typed_columns
 from spark_synth.generation.degrees import as_in_clusters
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
-from spark_synth.generation.quotas import reference_columns, reference_room, settled
+from spark_synth.generation.quotas import reference_columns, settled
 from spark_synth.generation.raking import raked
 from spark_synth.generation.run import Generation
 from spark_synth.generation.structure import known_rows

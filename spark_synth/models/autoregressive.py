@@ -23,6 +23,7 @@ from spark_synth.models.base import Clock, Masks, Tilt
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.pairs import PairTerms, Surroundings
+from spark_synth.models.remaining import remaining
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
 from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets
@@ -118,6 +119,8 @@ class Autoregressive(nn.Module):
             for i, j in enumerate(columns):
                 if around is not None and j in self.spec.pairs:
                     logits[i, :, : self.spec.cards[j]] += self.pairs(j, around)
+                if j in self.spec.room:
+                    logits[i, :, : self.spec.cards[j]] += remaining(batch, j, self.spec.room[j])
             yield logits
 
     def seen_index(self, codes: Tensor) -> Tensor:

@@ -68,10 +68,11 @@ class Generator(Protocol):
 
 
 class Masks(Protocol):
-    """Narrows what may be drawn where some codes are impossible (a key used up within the family)."""
+    """Narrows what may be drawn where some codes are impossible, or partly used up within the family."""
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
-        """bool (active, K) of the codes that may be drawn for `column`, or None for all."""
+        """(active, K) for `column`, bool: the codes that may be drawn, or float: the share of each that is left (see
+        models.remaining); None for all."""
         ...
 
     def drawn(self, codes: np.ndarray) -> None:

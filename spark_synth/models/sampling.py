@@ -143,7 +143,7 @@ class _Drawer:
         if tilt:
             logits = logits + tilt.added
         if allowed is not None:
-            logits = torch.where(torch.from_numpy(allowed), logits, torch.tensor(float("-inf")))
+            logits = logits + torch.log(torch.from_numpy(allowed).float())
         return drawn(logits, self.generator, tilt)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+INDEXED = ("summaries", "linked", "pairs", "room")  # fields by sub-column
+
 
 @dataclass(frozen=True)
 class SetSpec:
@@ -30,6 +32,7 @@ class GeneratorSpec:
     sets: of rows that a row is joined with.
     pairs: sub-column -> columns of a row's surroundings whose codes speak to it through tables of pairs, ascending (see
         models.pairs).
+    room: sub-column -> how often the rows of a family may have each of its codes (see models.remaining).
     recurrent: whether rows depend on the rows before them in the family.
     timed: whether these come before them in time, not by their keys.
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
@@ -46,6 +49,7 @@ class GeneratorSpec:
     linked: dict[int, list[int]] = field(default_factory=dict)
     sets: list[SetSpec] = field(default_factory=list)
     pairs: dict[int, list[int]] = field(default_factory=dict)
+    room: dict[int, list[int]] = field(default_factory=dict)
     recurrent: bool = False
     timed: bool = False
     frequencies: list[list[float]] = field(default_factory=list)
@@ -66,6 +70,6 @@ class GeneratorSpec:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
-        """The spec written by `to_json` (JSON turns the keys of `summaries`, `linked` and `pairs` into text)."""
-        paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in ("summaries", "linked", "pairs")}
+        """The spec written by `to_json` (JSON turns the numbers of sub-columns that are keys into text)."""
+        paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in INDEXED}
         return GeneratorSpec(**{**data, **paths, "sets": [SetSpec(**s) for s in data["sets"]]})

@@ -9,6 +9,7 @@ from pathlib import Path
 from spark_synth.config import RunConfig
 from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.plan import BELOW, DEGREE, STRUCTURE, SummaryPlan, TablePlan
+from spark_synth.encoding.room import real_room
 from spark_synth.encoding.training_set import TrainingSet
 from spark_synth.models.spec import GeneratorSpec, SetSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
@@ -75,16 +76,17 @@ def generator_spec(
 
     structure: only the sub-columns that are drawn before links are matched.
     """
-    count = plan.structure if structure else len(plan.cards)
+    first, count = (0, plan.structure) if structure else (plan.fixed, len(plan.cards))
     return GeneratorSpec(
         cards=plan.cards[:count],
-        fixed=0 if structure else plan.fixed,
+        fixed=first,
         unseen=[] if structure else _unseen(plan, plans),
         given=[] if structure else plan.given,
         context_cards=plan.context_cards,
         summaries={} if structure else _summaries(plan, plans),
         linked={} if structure else _linked(plan, plans),
         sets=[] if structure else [_set(s, plans) for s in plan.sets],
+        room={at: most for at, most in real_room(plan).items() if first <= at < count},
         recurrent=plan.owner is not None,
         timed=plan.time is not None,
         features=plan.features(plans)[:count],

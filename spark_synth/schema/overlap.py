@@ -54,6 +54,11 @@ def _check(schema: Schema, name: str, column: str, a: ForeignKey, b: ForeignKey)
             f"{both}, one of which leads into a reference table by several columns: leave one of them out, or make the "
             "table none of `reference: true`"
         )
+    moved = next((k for k in (a, b) if k.parent == name and k.parent_columns[k.columns.index(column)] != column), None)
+    if moved:
+        raise UserError(
+            f"{both}, of which {moved.name} refers to another column of the table itself by it: leave one of them out"
+        )
     kept = next((k for k in (a, b) if k.orphans is Orphans.KEEP), None)
     if kept:
         raise UserError(f"{both}, of which {kept.name} keeps orphans: set orphans: null or drop")

@@ -52,7 +52,9 @@ def test_tilts_are_added_to_the_logits() -> None:
 
 
 def test_families_take_no_more_of_a_cluster_than_there_is() -> None:
-    room = {0: np.array([2, 1, 3])}
-    made = drawn(ALONE, [0] * 50, 6, masks=Room(room, 50))
+    room = {0: [2, 1, 3]}
+    owned = np.ones(50, bool)
+    made = drawn(ALONE, [0] * 50, 6, masks=Room(room, owned))
     assert (np.sort(made, 1) == [0, 0, 1, 2, 2, 2]).all()
-    assert (drawn(PLAN, [0] * 50, 4, masks=Room(room, 50))[:, :] < 2).all()  # nothing is left: cluster 2 has no edges
+    made = drawn(PLAN, [0] * 50, 4, masks=Room(room, owned))
+    assert (made < 2).all()  # nothing is left, and cluster 2 has no edges

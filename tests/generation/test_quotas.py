@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.edge_plan import OwnerPlan
 from spark_synth.encoding.plan import How, TablePlan, ValuePlan
+from spark_synth.encoding.room import reference_room
 from spark_synth.generation.masks import Given, Room, Together
-from spark_synth.generation.quotas import quotas, reference_room, settled
+from spark_synth.generation.quotas import quotas, settled
 from spark_synth.generation.run import Generation
 
 NAMES, COUNTS = ["a", "b", "c", "d"], [400.0, 300.0, 200.0, 100.0]
@@ -99,8 +100,8 @@ def test_partitions_do_not_matter(spark: SparkSession, plan: TablePlan, drawn: D
 
 def test_a_family_draws_each_key_once(plan: TablePlan) -> None:
     room = reference_room(plan)
-    assert room[1].tolist() == [1 << 30, 1, 1, 1, 1]
-    mask = Together([Room({0: np.array([9, 9, 9])}, 1), Room(room, 1)])
+    assert room[1] == [1 << 30, 1, 1, 1, 1]
+    mask = Together([Room({0: [9, 9, 9]}, np.ones(1, bool)), Room(room, np.ones(1, bool))])
     mask.drawn(np.array([[0, 2, 0]]))
     allowed = mask.allowed(1, 1, 1, np.zeros((1, 3), dtype=np.int64))
     assert allowed is not None and allowed.tolist() == [[True, True, False, True, True]]

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spark_synth.generation.masks import Room
 from spark_synth.models import sampling
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.remaining import GONE, remaining
 from spark_synth.models.spec import GeneratorSpec
 
 CARDS = [3, 5, 2, 9]
@@ -27,8 +29,15 @@ class TwiceClock:
         return 2 * codes[:, :1]
 
 
+ROOM = {3: [4, 5, 5, 3, 9, 4, 1 << 30, 2, 6]}
+
+
 @pytest.fixture
 def model() -> Autoregressive:
+    return network()
+
+
+def network(room: dict[int, list[int]] | None = None) -> Autoregressive:
     """A small conditional and recurrent network with weights away from their start."""
     torch.manual_seed(1)
     spec = GeneratorSpec(
@@ -36,6 +45,7 @@ def model() -> Autoregressive:
         given=[GIVEN],
         context_cards=[4, 6],
         summaries={3: [1], 2: [0, 1]},
+        room=room or {},
         recurrent=True,
         frequencies=FREQUENCIES,
         hidden=16,
@@ -58,15 +68,23 @@ def batch() -> FamilyBatch:
     return FamilyBatch(codes, context, torch.tensor([5, 3, 1]), torch.tensor([0, 40, 0]), torch.tensor([5, 900, 1]))
 
 
+def owned(batch: FamilyBatch) -> np.ndarray:
+    """bool (B,): families with an owner."""
+    return (batch.context != ABSENT).any(1).numpy()
+
+
 def sample(model: Autoregressive, batch: FamilyBatch, seed: int) -> Tensor:
     """New rows in the place of those of `batch`."""
     generator = torch.Generator().manual_seed(seed)
-    return model.sample(batch.context, batch.lengths, batch.start, batch.size, generator, TwiceClock())
+    room = Room(model.spec.room, owned(batch)) if model.spec.room else None
+    return model.sample(batch.context, batch.lengths, batch.start, batch.size, generator, TwiceClock(), room)
 
 
+@pytest.mark.parametrize("room", [{}, ROOM])
 def test_likelihood_equals_the_steps_of_the_sampler(
-    model: Autoregressive, batch: FamilyBatch, monkeypatch: pytest.MonkeyPatch
+    room: dict[int, list[int]], batch: FamilyBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    model = network(room)
     family, position = batch.family(), batch.position()
     drawn = [j for j in range(len(CARDS)) if j != GIVEN]
     places = [(position == step, j) for step in range(int(batch.lengths.max())) for j in drawn]
@@ -84,6 +102,20 @@ def test_likelihood_equals_the_steps_of_the_sampler(
     assert torch.equal(sample(model, batch, 0), batch.codes)
     assert next(waiting, None) is None and int(family[-1]) == 2
     torch.testing.assert_close(model.column_losses(batch), found, rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_family_has_used_up_is_drawn_no_more(batch: FamilyBatch) -> None:
+    """500 families of eight rows, for which the codes have room for two, two and four."""
+    room, count = {0: [2, 2, 4]}, 500
+    model, lengths, start = network(room), torch.full((count,), 8), torch.zeros(count, dtype=torch.long)
+    context, generator = batch.context[:1].repeat(count, 1), torch.Generator().manual_seed(0)
+    codes = model.sample(context, lengths, start, lengths, generator, TwiceClock(), Room(room, np.ones(count, bool)))
+    families = codes[:, 0].view(count, 8)
+    assert all((families == c).sum(1).eq(n).all() for c, n in enumerate(room[0]))
+    left = remaining(FamilyBatch(codes, context, lengths, start, lengths), 0, room[0]).view(count, 8, 3)
+    assert not left[:, 0].any()  # the first row has all before it, the last what is then drawn
+    assert torch.equal(left[:, -1].argmax(1), families[:, -1])
+    assert sorted(set(left[:, -1].exp().flatten().tolist())) == pytest.approx([GONE, 1 / 4, 1 / 2])
 
 
 def test_loss_is_the_mean_over_rows(model: Autoregressive, batch: FamilyBatch) -> None:

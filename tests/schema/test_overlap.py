@@ -77,6 +77,13 @@ def test_no_key_follows_from_a_reference_to_the_own_table() -> None:
     assert [fk.implied for fk in schema.table("staff").foreign_keys] == [None, None]
 
 
+def test_a_reference_to_the_own_table_shares_a_column_with_itself_alone() -> None:
+    schema = tenants().add_table("staff", ["tenant", "id"]).add_foreign_key("staff.tenant", "tenants.id")
+    schema.add_foreign_key("staff.region", "tenants.id").add_foreign_key("staff.(region,boss)", "staff.(tenant,id)")
+    with pytest.raises(UserError, match=r"column staff\.region is .* \(staff\.region.*refers to another column of the"):
+        mark_shared(schema)
+
+
 def test_an_extension_tells_the_row_that_it_extends() -> None:
     schema = Schema().add_table("p", "id").add_table("x", "id").add_table("c", "id").add_foreign_key("x.id", "p.id")
     schema.add_foreign_key("c.pid", "p.id").add_foreign_key("c.pid", "x.id", name="c.x")
