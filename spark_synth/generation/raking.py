@@ -1,4 +1,5 @@
-"""Clusters of rows as often as they should be: those that links lead to as their rows offer, a table's own as real."""
+"""Codes of rows as often as they should be: links to each cluster as its rows offer; no link, orphans and a table's own
+code as in the real table."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ RAKE_DRAWN = 10_000  # rows drawn in all rounds that are few
 RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
 RAKE_BLOCKS = 16  # blocks at most that the weights of codes are found from
 BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
+NEAR = 0.002  # and of those that have no target, or have one, where they should not
 GRAINS = 1 << 20  # of an expected count, which is added up as whole numbers: the same in any order
 EXPECTED = {"at": "int", "code": "int", "n": "bigint"}
 STEEPEST = 2.0  # nats that one round may add to a code
@@ -47,12 +49,12 @@ def room_of(run: Generation, plan: TablePlan) -> dict[int, list[int]]:
 
 
 def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -> dict[int, np.ndarray]:
-    """What to add to the logits of codes, so that rows ask of every cluster what its rows offer, and are themselves of
-    every cluster as often as real ones.
+    """What to add to the logits of codes, so that rows ask of every cluster what its rows offer, as many as in reality
+    have no target, and rows are themselves of every cluster as often as real ones.
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
     """
-    aims = _links_aims(run, plan, job.count)
+    aims = _link_aims(run, plan, job.count)
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_own_aim(run, plan))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
@@ -61,10 +63,10 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     for _ in range(_rounds(job.count) if aims else 0):
         rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
         expected = _summed(rows, aims)
-        if max(_far(e, a) for e, a in zip(expected, aims, strict=True)) < BALANCED:
+        if all(_far(e, a) < a.balanced for e, a in zip(expected, aims, strict=True)):
             break
         for counts, aim in zip(expected, aims, strict=True):
-            tilt[aim.at][aim.clusters] += _step(counts, aim.shares)
+            tilt[aim.at] += _step(counts, aim.shares)[aim.groups]
     return tilt
 
 
@@ -92,46 +94,68 @@ def _expecting(job: BlockJob, structure: bool) -> Maker:
 
 
 def _summed(rows: DataFrame, aims: list[_Aim]) -> list[np.ndarray]:
-    """float64 (K,) of each aim: how often its clusters are expected in the sample."""
+    """float64 (G,) of each aim: how often its groups of codes are expected in the sample."""
     out = {a.at: np.zeros(a.codes) for a in aims}
     for r in rows.groupBy("at", "code").agg(F.sum("n").alias("n")).collect():
         out[r["at"]][r["code"]] = r["n"] / GRAINS
-    return [out[a.at][a.clusters] for a in aims]
+    return [np.bincount(a.groups, out[a.at]) for a in aims]
 
 
 @dataclass(frozen=True)
 class _Aim:
-    """Shares (K,) that the codes of a sub-column should have, the first `skipped` (NULL) and those after K (orphans)
-    left out."""
+    """Shares (G,) that groups of the codes of a sub-column should have; groups: int64 (K,), the one of each code;
+    balanced: share of the rows that may be in another group than they should be."""
 
     at: int
-    codes: int
-    skipped: int
+    groups: np.ndarray
     shares: np.ndarray
+    balanced: float = BALANCED
 
     @property
-    def clusters(self) -> slice:
-        return slice(self.skipped, self.skipped + len(self.shares))
+    def codes(self) -> int:
+        return len(self.groups)
 
 
-def _links_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
-    links = [k for k in plan.matched if not k.late and rows >= RAKE_ROWS * k.clusters > RAKE_ROWS]
-    return [_Aim(k.at, k.codes, int(k.nullable), _supply(run, plan.table, k)) for k in links]
+def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
+    """Of every link that is matched now; where rows are few for its clusters, only of whether there is a target."""
+    aims = []
+    for link in plan.matched:
+        if link.late:
+            continue
+        first, codes = int(link.nullable), np.arange(link.codes)
+        many = rows >= RAKE_ROWS * link.clusters
+        groups = codes if many else codes.clip(max=first) + (codes >= first + link.clusters)
+        shares = np.bincount(groups, _real_counts(run, plan, link.at))
+        shares = shares / max(1.0, shares.sum())
+        if many:
+            inside = slice(first, first + link.clusters)
+            shares[inside] = _supply(run, plan.table, link) * shares[inside].sum()
+        if len(shares) > 1:
+            aims.append(_Aim(link.at, groups, shares, BALANCED if many else NEAR))
+    return aims
 
 
 def _own_aim(run: Generation, plan: TablePlan) -> _Aim:
     assert plan.code is not None
-    counts = np.array(read_spec(Path(run.models) / plan.table).frequencies[plan.code.at])
-    return _Aim(plan.code.at, len(counts), 0, counts / counts.sum())
+    counts = _real_counts(run, plan, plan.code.at)
+    return _Aim(plan.code.at, np.arange(len(counts)), counts / counts.sum())
+
+
+def _real_counts(run: Generation, plan: TablePlan, at: int) -> np.ndarray:
+    """float64 (K,): real rows with each code of a sub-column."""
+    if plan.blocks:
+        counts: np.ndarray = np.array(plan.blocks.counts, dtype=float).sum(0)
+        return counts
+    return np.array(read_spec(Path(run.models) / plan.table).frequencies[at])
 
 
 def _far(counts: np.ndarray, aim: _Aim) -> float:
-    """Share of the rows that are in another cluster than they should be."""
+    """Share of the rows that are in another group than they should be."""
     return 0.5 * float(np.abs(counts / max(1.0, counts.sum()) - aim.shares).sum())
 
 
 def _step(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Logits that bring `counts` to `shares`; none of their sum goes to NULL or to orphans."""
+    """Logits that bring `counts` to `shares`."""
     total = max(1.0, counts.sum())
     step = np.log((shares * total + SMOOTHED) / (counts + SMOOTHED)).clip(-STEEPEST, STEEPEST)
     balanced: np.ndarray = step - np.log(max((counts * np.exp(step)).sum(), 0.5) / total)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from pyspark.sql import functions as F
 from safetensors.torch import save_file
 
 from spark_synth.encoding.codecs import CategoricalCodec
+from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.join_plan import CodePlan
-from spark_synth.encoding.plan import How, TablePlan, ValuePlan
-from spark_synth.generation.block import block_maker, output_fields
+from spark_synth.encoding.plan import STRUCTURE, How, TablePlan, ValuePlan
+from spark_synth.generation.block import block_maker, output_fields, structure_fields, structure_maker
 from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.families import Families, families_of
 from spark_synth.generation.raking import raked
@@ -34,17 +37,22 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Genera
     plan = TablePlan("t", {"kind": "string"}, ROWS, code=CodePlan(len(REAL), [[0.0]] * len(REAL)))
     plan.values = [ValuePlan("kind", How.CATEGORY, [CategoricalCodec(False, ["a", "b"], [1.0, 1.0])])]
     plan.number({})
-    spec = GeneratorSpec(cards=plan.cards, frequencies=[REAL, [1.0, 1.0]], hidden=8, head=4)
+    save_model(folder / "t", plan, GeneratorSpec(cards=plan.cards, frequencies=[REAL, [1.0, 1.0]], hidden=8, head=4))
+    return Generation(spark, {"t": plan}, str(folder), f"{folder}/rows", {}, 1.0, 5, 512, None)
+
+
+def save_model(folder: Path, plan: TablePlan, spec: GeneratorSpec, part: str = "") -> None:
+    """A network whose first sub-column leans, and what goes with it."""
     torch.manual_seed(0)
     model = Autoregressive(spec)
     with torch.no_grad():
-        model.outer_bias[0][0, 0] += torch.tensor(LEANING)
-    (folder / "t").mkdir()
-    (folder / "t" / "filters.json").write_text("[]")
-    (folder / "t" / "plan.json").write_text(json.dumps(plan.to_json()))
-    (folder / "t" / "spec.json").write_text(json.dumps(spec.to_json()))
-    save_file(model.state_dict(), folder / "t" / "weights.safetensors")
-    return Generation(spark, {"t": plan}, str(folder), f"{folder}/rows", {}, 1.0, 5, 512, None)
+        model.outer_bias[0][0, 0, : len(LEANING)] += torch.tensor(LEANING)
+    (folder / part).mkdir(parents=True)
+    (folder / "filters.json").write_text("[]")
+    (folder / "plan.json").write_text(json.dumps(plan.to_json()))
+    (folder / "spec.json").write_text(json.dumps(spec.to_json()))
+    (folder / part / "spec.json").write_text(json.dumps(spec.to_json()))
+    save_file(model.state_dict(), folder / part / "weights.safetensors")
 
 
 def drawn_shares(run: Generation, families: Families, job: BlockJob) -> np.ndarray:
@@ -67,3 +75,22 @@ def test_rows_are_of_every_cluster_as_often_as_real_ones(run: Generation) -> Non
     loose, tight = (drawn_shares(run, few, BlockJob(**{**vars(job), "tilt": t})) for t in ({}, tilt))
     assert np.abs(loose - real).sum() / 2 > 0.2
     assert np.abs(tight - real).sum() / 2 < 0.03
+
+
+def test_as_many_rows_have_no_target_as_real_ones(run: Generation) -> None:
+    """Of 1,500 rows 600 have none; the others are too few for 100 clusters to be told apart."""
+    plan = TablePlan("few", {"t": "bigint"}, 1500, links=[LinkPlan("few.t", ("t",), "t", ("id",), False, True)])
+    plan.links[0].clusters, plan.links[0].at, plan.cards = 100, 0, [101]
+    counts = [600.0, *[9.0] * 100]
+    spec = GeneratorSpec(cards=plan.cards, frequencies=[counts], hidden=8, head=4)
+    save_model(Path(run.models) / "few", plan, spec, STRUCTURE)
+    run = replace(run, plans={"few": plan})
+    families = families_of(run, plan)
+    job = BlockJob(run.models, "few", run.seed, families.count, families.keys, False)
+    shares = []
+    for tilt in ({}, raked(run, plan, families, job)):
+        maker = structure_maker(replace(job, tilt=tilt))
+        rows = run.per_block(families.cut, families.blocks, maker, structure_fields(plan))
+        codes = np.array([r["code"] for r in rows.select(F.col("__codes").getItem(0).alias("code")).collect()])
+        shares.append(float((codes == 0).mean()))
+    assert len(codes) == 1500 and shares == [pytest.approx(0.2, abs=0.05), pytest.approx(0.4, abs=0.004)]
