@@ -115,8 +115,8 @@ def fit_database(
         carried = above.summaries if above else []
         plans[t].course = [s for s in carried if s.table == t and s.stat in ("first", "span")]
         if owner and above:
-            counted = next(d for d in above.degrees if (d.table, d.edge) == (t, owner.name))
-            owner.families = sum(n for d, n in counted.histogram if d)
+            histogram = above.degrees[above.degree_of(t, owner.name)].histogram
+            owner.families = sum(n for d, n in histogram if d)
     fitted = Fitted({t: plans[t] for t in order}, work, blooms)
     for t, join in joins.items():
         if join.edges != "neural":

@@ -69,37 +69,32 @@ def fit_codes(
     """Codes of all tables whose rows take part in links, written with their frames."""
     linking = [t for t, p in plans.items() if any(not k.late for k in p.matched)]
     found = [place for places in each(linking, lambda t: neighbours(rows[t], plans[t], seed)) for place in places]
-    coded = coded_tables(plans)
 
-    def code(t: str) -> tuple[str, DataFrame]:
+    def code(t: str) -> None:
         mine = [place for place in found if place[0].parent == t]
-        copied = {c for p in plans.values() for k in p.matched if k.parent == t for _, c in k.copies}
-        frame = with_codes(frames[t], plans[t], mine, copied, seed)
+        to = [(p, k) for p in plans.values() for k in p.matched if k.parent == t]
+        frame = with_codes(frames[t], plans[t], mine, {c for _, k in to for _, c in k.copies}, seed)
         for n, link in enumerate(plans[t].matched):
             if link.parent == t:
                 frame = _with_levels(frame, link, n, lambda df, name: written(df, f"{work}/levels/{t}/{name}"))
         frame = written(frame, f"{work}/coded/{t}")
+        _fit_targets(frame, plans[t], to)
         _fit_follows(frame, plans[t])
         _fit_by_code(frame, plans[t])
         note(f"codes of {t}")
-        return t, frame
 
-    ends = dict(each(coded, code))
-    for plan in plans.values():
-        for link in plan.matched:
-            target = plans[link.parent]
-            assert target.code is not None
-            link.clusters = target.code.clusters
-            if not link.late and plan.once_in_family(link.columns):
-                at = next(i for i, d in enumerate(target.degrees) if (d.table, d.edge) == (plan.table, link.name))
-                link.targets = _linked_to(ends[link.parent], at, link.clusters)
+    each(coded_tables(plans), code)
 
 
-def _linked_to(frame: DataFrame, degree: int, clusters: int) -> tuple[int, ...]:
-    """Rows of each cluster of a table that are linked to, by the number of the degree."""
-    linked = frame.where(F.col(f"__deg_{degree}") > 0).groupBy("__code").count()
-    counts = {r["__code"]: r["count"] for r in linked.collect()}
-    return tuple(counts.get(c, 0) for c in range(clusters))
+def _fit_targets(frame: DataFrame, plan: TablePlan, to: list[tuple[TablePlan, LinkPlan]]) -> None:
+    """What the links that lead to a table are told of its clusters."""
+    assert plan.code is not None
+    for source, link in to:
+        link.clusters = plan.code.clusters
+        if not link.late and source.once_in_family(link.columns):
+            linked = frame.where(F.col(f"__deg_{plan.degree_of(source.table, link.name)}") > 0).groupBy("__code")
+            counts = {r["__code"]: r["count"] for r in linked.count().collect()}
+            link.targets = tuple(counts.get(c, 0) for c in range(link.clusters))
 
 
 def _with_levels(frame: DataFrame, link: LinkPlan, number: int, write: Write) -> DataFrame:

@@ -22,7 +22,7 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
-PLAN_FORMAT = 15  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 16  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -143,6 +143,10 @@ class TablePlan:
     def early(self) -> list[str]:
         """Columns that rows take from those they link to, as far as these exist when the values of a row are drawn."""
         return [c for k in self.matched if not k.late for c, _ in k.taken]
+
+    def degree_of(self, table: str, edge: str) -> int:
+        """Which degree counts the rows of `table` under its foreign key `edge` to this one."""
+        return next(i for i, d in enumerate(self.degrees) if (d.table, d.edge) == (table, edge))
 
     def exchangeable(self, unique: Collection[str]) -> list[LinkPlan]:
         """The matched links among columns that may occur once, but for those that other links must agree with."""

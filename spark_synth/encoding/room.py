@@ -14,7 +14,7 @@ ANY = 1 << 30  # rows without a target: as many as there are
 
 def link_room(link: LinkPlan, targets: Sequence[int], lost: int) -> list[int]:
     """For each code of a link. targets: rows of each cluster that are linked to; lost: keys of orphans, if kept."""
-    return [ANY] * link.nullable + [int(n) for n in targets] + ([lost] if link.orphans else [])
+    return [ANY] * link.nullable + list(targets) + ([lost] if link.orphans else [])
 
 
 def reference_room(plan: TablePlan) -> dict[int, list[int]]:

@@ -125,7 +125,7 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
         first, codes = int(link.nullable), np.arange(link.codes)
         many = rows >= RAKE_ROWS * link.clusters
         groups = codes if many else codes.clip(max=first) + (codes >= first + link.clusters)
-        shares = np.bincount(groups, _real_counts(run, plan, link.at))
+        shares = np.bincount(groups, _link_counts(run, plan, link))
         shares = shares / max(1.0, shares.sum())
         if many:
             inside = slice(first, first + link.clusters)
@@ -137,16 +137,21 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
 
 def _own_aim(run: Generation, plan: TablePlan) -> _Aim:
     assert plan.code is not None
-    counts = _real_counts(run, plan, plan.code.at)
+    counts = _real_counts(run, plan.table, plan.code.at)
     return _Aim(plan.code.at, np.arange(len(counts)), counts / counts.sum())
 
 
-def _real_counts(run: Generation, plan: TablePlan, at: int) -> np.ndarray:
-    """float64 (K,): real rows with each code of a sub-column."""
+def _link_counts(run: Generation, plan: TablePlan, link: LinkPlan) -> np.ndarray:
+    """float64 (K,): real rows with each code of a link."""
     if plan.blocks:
         counts: np.ndarray = np.array(plan.blocks.counts, dtype=float).sum(0)
         return counts
-    return np.array(read_spec(Path(run.models) / plan.table).frequencies[at])
+    return _real_counts(run, plan.table, link.at)
+
+
+def _real_counts(run: Generation, table: str, at: int) -> np.ndarray:
+    """float64 (K,): real rows with each code of a sub-column."""
+    return np.array(read_spec(Path(run.models) / table).frequencies[at])
 
 
 def _far(counts: np.ndarray, aim: _Aim) -> float:

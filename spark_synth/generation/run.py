@@ -64,5 +64,4 @@ class Generation:
 
     def degree_of(self, table: str, edge: LinkPlan | OwnerPlan) -> int:
         """Which degree of the parent counts the rows of `table` under a foreign key."""
-        degrees = self.plans[edge.parent].degrees
-        return next(i for i, d in enumerate(degrees) if (d.table, d.edge) == (table, edge.name))
+        return self.plans[edge.parent].degree_of(table, edge.name)
