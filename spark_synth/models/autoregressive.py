@@ -83,11 +83,11 @@ class Autoregressive(nn.Module):
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
-        losses = torch.zeros(len(self.spec.cards))
+        losses = self.base.new_zeros(len(self.spec.cards))
         for columns, logits in zip(self.groups, self.code_logits(batch), strict=True):
             target = batch.codes[:, columns].T
             nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
-            losses = losses.index_add(0, torch.tensor(columns), nll.view(len(columns), -1).sum(1))
+            losses = losses.index_add(0, torch.tensor(columns, device=nll.device), nll.view(len(columns), -1).sum(1))
         return losses
 
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
@@ -207,7 +207,7 @@ class Autoregressive(nn.Module):
         of_family = {j: path[family] for j, path in self.summary_paths(context).items()}
         for paths in (of_family, self.linked_paths(index)):
             if paths:
-                at = torch.tensor([j - self.spec.fixed for j in paths])
+                at = torch.tensor([j - self.spec.fixed for j in paths], device=hidden.device)
                 hidden = hidden.index_add(0, at, torch.stack(list(paths.values())))
         return hidden
 

@@ -24,7 +24,7 @@ class Tilt:
     expected: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.expected = torch.zeros(len(self.added), dtype=torch.float64)
+        self.expected = torch.zeros(len(self.added), dtype=torch.float64, device=self.added.device)
 
 
 class Clock(Protocol):

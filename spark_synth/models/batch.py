@@ -37,17 +37,23 @@ class FamilyBatch:
 
     def family(self) -> Tensor:
         """int64 (N,): the family index of each row."""
-        return torch.repeat_interleave(torch.arange(len(self.lengths)), self.lengths)
+        return torch.repeat_interleave(torch.arange(len(self.lengths), device=self.lengths.device), self.lengths)
 
     def position(self) -> Tensor:
         """int64 (N,): the position of each row within its batch segment, from 0."""
         first = torch.cumsum(self.lengths, 0) - self.lengths
-        return torch.arange(self.rows) - torch.repeat_interleave(first, self.lengths)
+        return torch.arange(self.rows, device=first.device) - torch.repeat_interleave(first, self.lengths)
+
+    def to(self, device: torch.device | str) -> FamilyBatch:
+        """The same families on another device."""
+        sets = None if self.sets is None else self.sets.to(device)
+        codes, context, lengths = self.codes.to(device), self.context.to(device), self.lengths.to(device)
+        return FamilyBatch(codes, context, lengths, self.start.to(device), self.size.to(device), sets)
 
 
 def of_sibling(rows: Tensor, position: Tensor, nothing: int) -> Tensor:
     """(N, C): what `rows` (N, C) has for the sibling before each row, `nothing` where position (N,) is 0."""
-    return torch.where(position[:, None] > 0, torch.roll(rows, 1, 0), torch.tensor(nothing))
+    return torch.where(position[:, None] > 0, torch.roll(rows, 1, 0), nothing)
 
 
 def concat(batches: list[FamilyBatch]) -> FamilyBatch:

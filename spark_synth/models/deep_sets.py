@@ -31,7 +31,7 @@ class DeepSet(nn.Module):
         members = codes.view(len(codes), -1, self.width)
         there = (members != ABSENT).any(2)
         summed = F.embedding_bag(code_index(members[there], self.offsets), self.value(), mode="sum")
-        row = torch.arange(len(codes))[:, None].expand_as(there)[there]
+        row = torch.arange(len(codes), device=codes.device)[:, None].expand_as(there)[there]
         total = summed.new_zeros(len(codes), summed.shape[1]).index_add(0, row, self.member(summed))
         out: Tensor = self.whole(total / there.sum(1, keepdim=True).clamp(min=1))
         return out

@@ -22,7 +22,7 @@ def match_marginals(model: Autoregressive, batches: list[FamilyBatch]) -> None:
     """Shift the output biases in place towards the code frequencies of `batches`, under teacher forcing."""
     model.eval()
     for _ in range(ROUNDS if batches else 0):
-        real = [torch.zeros(len(b), b.shape[2]) for b in model.outer_bias]
+        real = [b.new_zeros(len(b), b.shape[2]) for b in model.outer_bias]
         expected = [torch.zeros_like(r) for r in real]
         for batch in batches:
             for i, logits in enumerate(model.code_logits(batch)):

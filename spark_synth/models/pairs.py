@@ -52,16 +52,15 @@ class PairTerms(nn.Module):
         super().__init__()
         cards = spec.cards + spec.context_cards + spec.cards
         self.sources = spec.pairs
-        self.offsets = {j: code_offsets([cards[i] for i in at]) for j, at in spec.pairs.items()}
-        self.tables = nn.ParameterDict(
-            {
-                str(j): nn.Parameter(torch.zeros(int(self.offsets[j][-1]), spec.cards[j]), requires_grad=False)
-                for j in spec.pairs
-            }
-        )
+        tables = {}
+        for j, at in spec.pairs.items():
+            offsets = code_offsets([cards[i] for i in at])
+            self.register_buffer(f"offsets_{j}", offsets, persistent=False)
+            tables[str(j)] = nn.Parameter(torch.zeros(int(offsets[-1]), spec.cards[j]), requires_grad=False)
+        self.tables = nn.ParameterDict(tables)
 
     def forward(self, column: int, around: Surroundings) -> Tensor:
         """(N, K): what the tables of a sub-column add to its logits."""
-        index = code_index(around.take(self.sources[column]), self.offsets[column])
+        index = code_index(around.take(self.sources[column]), self.get_buffer(f"offsets_{column}"))
         out: Tensor = F.embedding_bag(index, F.pad(self.tables[str(column)], (0, 0, 0, 1)), mode="sum")
         return out

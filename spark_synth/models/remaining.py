@@ -21,11 +21,12 @@ GONE = 1e-4  # share of what real rows have although it is used up (their room i
 def remaining(batch: FamilyBatch, column: int, most: Sequence[int]) -> Tensor:
     """float (N, K): for each row, the log of the share of each code of sub-column `column` that the rows before it in
     its family leave. most: (K,), how often a family may have each."""
-    used = torch.zeros(batch.rows + 1, len(most))
     codes, family = batch.codes[:, column], batch.family()
+    used = torch.zeros(batch.rows + 1, len(most), device=codes.device)
     owned = (batch.context != ABSENT).any(1)  # rows without an owner are no family
-    used[torch.arange(1, batch.rows + 1), codes.clamp(min=0)] = ((codes != ABSENT) & owned[family]).float()
+    after = torch.arange(1, batch.rows + 1, device=codes.device)
+    used[after, codes.clamp(min=0)] = ((codes != ABSENT) & owned[family]).float()
     used.cumsum_(0)
     before = used[:-1] - used[torch.cumsum(batch.lengths, 0) - batch.lengths][family]
-    room = torch.tensor(most, dtype=torch.float32).clamp(min=1)
+    room = torch.tensor(most, dtype=torch.float32, device=codes.device).clamp(min=1)
     return torch.log((1 - before / room).clamp(min=GONE))

@@ -32,7 +32,7 @@ def draw_families(
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
     first = torch.cumsum(lengths, 0) - lengths
-    codes = torch.full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
+    codes = context.new_full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
     if fixed is not None:
         codes[:, : model.spec.fixed] = fixed
     drawer = _Drawer(model, context, generator, clock, masks, tilt or {})
@@ -93,7 +93,8 @@ class _Drawer:
         for j in range(fixed, len(cards)):
             if j in self.given:
                 if codes[:, j].max() == ABSENT and self.clock is not None:
-                    codes[:, model.spec.given] = torch.from_numpy(self.clock.advance(active, step, codes.numpy()))
+                    given = self.clock.advance(active, step, codes.cpu().numpy())
+                    codes[:, model.spec.given] = torch.from_numpy(given).to(codes.device)
             else:
                 codes[:, j] = self._draw(j, step, running, codes)
             index = torch.where(codes[:, j] == ABSENT, model.offsets[-1], codes[:, j] + model.offsets[j])
@@ -103,7 +104,7 @@ class _Drawer:
             _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
         self.before = codes
         if self.masks:
-            self.masks.drawn(codes.numpy())
+            self.masks.drawn(codes.cpu().numpy())
         return codes
 
     def _base(self, active: int, position: Tensor, size: Tensor) -> Tensor:
@@ -121,9 +122,9 @@ class _Drawer:
 
     def _draw(self, j: int, step: int, running: Tensor, codes: Tensor) -> Tensor:
         model, active = self.model, len(running)
-        allowed = self.masks.allowed(j, active, step, codes.numpy()) if self.masks else None
+        allowed = self.masks.allowed(j, active, step, codes.cpu().numpy()) if self.masks else None
         if allowed is not None and not allowed.any():
-            return torch.full((active,), ABSENT)
+            return codes.new_full((active,), ABSENT)
         at = j - model.spec.fixed
         hidden = F.relu(running) @ model.inner[at] + model.inner_bias[at]
         if self.before is not None and self.same_before is not None:
@@ -143,7 +144,7 @@ class _Drawer:
         if tilt:
             logits = logits + tilt.added
         if allowed is not None:
-            logits = logits + torch.log(torch.from_numpy(allowed).float())
+            logits = logits + torch.log(torch.from_numpy(allowed).to(logits.device).float())
         return drawn(logits, self.generator, tilt)
 
 
@@ -161,13 +162,13 @@ def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
     cumulative = torch.cumsum(torch.exp(logits - best), 1)
     level = uniform.to(cumulative.dtype) * cumulative[:, -1]
     drawn = torch.searchsorted(cumulative, level[:, None])[:, 0].clamp(max=logits.shape[1] - 1)
-    return torch.where(torch.isinf(best[:, 0]), torch.tensor(ABSENT), drawn)
+    return torch.where(torch.isinf(best[:, 0]), ABSENT, drawn)
 
 
 def likeness(chances: Tensor) -> Tensor:
     """float (B,): the mean code of each row's chances (B, K); rows where it is about the same are likely to draw the
     same."""
-    return chances @ torch.arange(chances.shape[1], dtype=chances.dtype)
+    return chances @ torch.arange(chances.shape[1], dtype=chances.dtype, device=chances.device)
 
 
 def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
@@ -177,16 +178,22 @@ def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
     Latin hypercube draws (McKay et al., 1979), taken in groups of about the root of n rows next to each other: counts
     of a small table come out as its probabilities say instead of with binomial noise, also where these differ by row.
     """
-    n = len(alike)
+    n, device = len(alike), alike.device
     size = max(1, round(n**0.5))
-    shuffled = torch.randperm(n, generator=generator)
+    shuffled = torch.randperm(n, generator=generator, device=generator.device).to(device)
     order = shuffled[alike[shuffled].argsort(stable=True)]
-    group = torch.arange(n) // size
-    inner = (group + torch.rand(n, generator=generator, dtype=torch.float64)).argsort()
-    place = torch.empty(n, dtype=torch.float64)
-    place[inner] = (torch.arange(n) % size).double()  # a random order inside each group
-    jitter = torch.rand((2, n), generator=generator, dtype=torch.float64)
+    rows = torch.arange(n, device=device)
+    group = rows // size
+    inner = (group + _uniform((n,), generator, device)).argsort()
+    place = torch.empty(n, dtype=torch.float64, device=device)
+    place[inner] = (rows % size).double()  # a random order inside each group
+    jitter = _uniform((2, n), generator, device)
     even = (place + jitter[0]) / (n - group * size).clamp(max=size)
-    out = torch.empty(n, dtype=torch.float64)
+    out = torch.empty(n, dtype=torch.float64, device=device)
     out[order] = (even.argsort().argsort() + jitter[1]) / n
     return out
+
+
+def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Uniform float64 on `device`, drawn where the generator lives: one on the CPU gives the same ones everywhere."""
+    return torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device).to(device)

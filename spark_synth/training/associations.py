@@ -48,7 +48,7 @@ def code_places(codes: Tensor, cards: list[int]) -> Tensor:
 
     Randomised subspace iteration (Halko, Martinsson and Tropp, 2011); the same rows give the same places.
     """
-    ends = torch.cumsum(torch.tensor([0, *cards]), 0)
+    ends = torch.cumsum(torch.tensor([0, *cards], device=codes.device), 0)
     index = torch.where(codes == ABSENT, ends[-1], codes + ends[:-1])
     counts = torch.bincount(index.flatten(), minlength=int(ends[-1]) + 1)[:-1].float()
     mean = counts / len(codes)
@@ -64,7 +64,7 @@ def code_places(codes: Tensor, cards: list[int]) -> Tensor:
         return total[:-1] - mean[:, None] * scores.sum(0)
 
     width = min(AXES + OVERSAMPLED, len(mean), len(codes))
-    directions = torch.randn(len(mean), width, generator=torch.Generator().manual_seed(0))
+    directions = torch.randn(len(mean), width, generator=torch.Generator().manual_seed(0)).to(codes.device)
     for _ in range(ROUNDS):
         directions = torch.linalg.qr(transposed(times(directions)))[0]
     scores, size, _ = torch.linalg.svd(times(directions), full_matrices=False)

@@ -36,7 +36,7 @@ def forbidden_pairs(
     if not _tells(counts, needed) and not _tells(counts.T, needed):
         return None
     counts = _table(torch.unique(torch.stack([family, pair]), dim=1)[1], cards)
-    never = torch.zeros(cards, dtype=torch.bool)
+    never = torch.zeros(cards, dtype=torch.bool, device=counts.device)
     if _tells(counts, needed):
         never |= _pure(counts)[None, :]
     if _tells(counts.T, needed):

@@ -18,13 +18,13 @@ from spark_synth.models.marginals import match_marginals
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.training.associations import with_associations
 from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 from spark_synth.training.ties import with_ties
 
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 PATIENT_STEPS = 300  # steps without progress that are waited for, at least
-DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
 DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
 STALE = "no better on held-out families"
 
@@ -34,7 +34,7 @@ class FitJob:
     """One model's training: its packs, what to build, how long.
 
     table: the name it goes by; columns: sub-columns in the packs, of which the model has all or the first.
-    folder: where the model goes; scratch: where checkpoints and progress lie.
+    folder: where the model goes; scratch: where checkpoints and progress lie. device: where torch trains it.
     """
 
     table: str
@@ -52,6 +52,7 @@ class FitJob:
     learning_rate: float
     patience: int
     seed: int
+    device: str = "cpu"
 
 
 @dataclass
@@ -96,12 +97,13 @@ def fit_table(job: FitJob) -> FitResult:
         seen = read_packs(f"{job.packs}/split=train", shape, SEEN_ROWS)
         own, above = spec.code_features()  # those of their order, without what associations add
         spec = with_associations(spec, seen)
-        model = Autoregressive(spec)
+        model = Autoregressive(spec).to(job.device)
         fit = _Fit(job, spec, model, scratch)
         result = fit.run()
-        seen = _rebatch(seen, job.batch_rows)
+        seen = [b.to(job.device) for b in _rebatch(seen, job.batch_rows)]
         model = with_ties(model, own + above, seen, fit.holdout)
-        result.tables, result.tied_loss = sum(len(s) for s in model.spec.pairs.values()), fit.held_out(model)
+        result.tables = sum(len(s) for s in model.spec.pairs.values())
+        result.tied_loss = held_out_loss(model, fit.holdout)
         match_marginals(model, seen + fit.holdout)
         spec = model.spec
     else:
@@ -117,13 +119,13 @@ class _Fit:
 
     def __init__(self, job: FitJob, spec: GeneratorSpec, model: Autoregressive, scratch: Path) -> None:
         self.job, self.model, self.scratch = job, model, scratch
-        self.columns, self.shape = len(spec.cards), _shape(job, spec)
+        self.shape = _shape(job, spec)
         self.steps = math.ceil(job.train_rows / job.batch_rows)
-        self.optimizer = _optimizer(model, job.learning_rate, self.steps)
+        self.optimizer = make_optimizer(model, job.learning_rate, self.steps)
         self.holdout = read_packs(f"{job.packs}/split=holdout", self.shape, HOLDOUT_ROWS)
-        self.holdout = _rebatch(self.holdout, job.batch_rows)
+        self.holdout = [b.to(job.device) for b in _rebatch(self.holdout, job.batch_rows)]
         self.best = {k: v.clone() for k, v in model.state_dict().items()}
-        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, self.held_out(model), "all epochs")
+        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, held_out_loss(model, self.holdout), "all epochs")
 
     def run(self) -> FitResult:
         """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
@@ -138,7 +140,7 @@ class _Fit:
                 torch.manual_seed(job.seed * 1_000_003 + epoch)
                 train = self._epoch(epoch, batches)
                 result.seconds = before + time.monotonic() - began
-                self._record(epoch, train, self.held_out(self.model))
+                self._record(epoch, train, held_out_loss(self.model, self.holdout))
                 if result.ended == STALE:
                     break
                 if result.seconds > job.seconds:
@@ -148,26 +150,13 @@ class _Fit:
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
 
-    def held_out(self, model: Autoregressive) -> float:
-        """Mean negative log likelihood per held-out row, in nats."""
-        model.eval()
-        with torch.no_grad():
-            total = sum(float(model.column_losses(b).sum()) for b in self.holdout)
-        model.train()
-        return total / sum(b.rows for b in self.holdout)
-
     def _epoch(self, epoch: int, batches: Any) -> float:  # noqa: ANN401 - an iterator of FamilyBatch
         total, rows = 0.0, 0
         for step in range(self.steps):
-            batch: FamilyBatch = next(batches)
+            batch: FamilyBatch = next(batches).to(self.job.device)
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch * self.steps + step)
-            loss = self.model.loss(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0 * math.sqrt(self.columns))
-            self.optimizer.step()
-            total += float(loss.detach()) * batch.rows
+            total += float(train_step(self.model, self.optimizer, batch)) * batch.rows
             rows += batch.rows
         return total / rows
 
@@ -214,22 +203,6 @@ class _Fit:
         if found:
             self.best, state = found
             self.result = FitResult(**{k: v for k, v in state.items() if k not in ("epoch", "file")})
-
-
-def _optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Optimizer:
-    """AdamW whose weight decay is a number of epochs: it means the same for small tables and large ones (Wang and
-    Aitchison, 2024, "How to set AdamW's weight decay as you scale model and dataset size").
-
-    The biases of the output do not decay: without anything else the network is the frequencies.
-    """
-    named = list(model.named_parameters())
-    outputs = [p for n, p in named if n.startswith("outer_bias.")]
-    rest = [p for n, p in named if not n.startswith("outer_bias.")]
-    groups: list[dict[str, Any]] = [
-        {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
-        {"params": outputs, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=rate)
 
 
 def _shape(job: FitJob, spec: GeneratorSpec) -> PackShape:

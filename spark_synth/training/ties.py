@@ -60,6 +60,7 @@ def with_ties(
         tables[j] = _sums(_ties_of(j, spec, fitted, checked), never)
     tables = {j: of for j, of in tables.items() if of}
     tied = Autoregressive(dataclasses.replace(spec, pairs={j: list(of) for j, of in tables.items()}))
+    tied.to(fitted.codes.device)
     stacked = {f"pairs.tables.{j}": torch.cat(list(of.values())) for j, of in tables.items()}
     tied.load_state_dict(model.state_dict() | stacked)
     return tied
@@ -76,9 +77,10 @@ class _Rows:
         around = [Surroundings.of(b) for b in batches]
         self.codes = torch.cat([a.take(list(range(len(bases)))) for a in around])
         self.features = torch.cat([b[self.codes[:, i]] for i, b in enumerate(bases)], 1)
-        self.owner = torch.repeat_interleave(torch.arange(len(bases)), torch.tensor([b.shape[1] for b in bases]))
+        widths = torch.tensor([b.shape[1] for b in bases])
+        self.owner = torch.repeat_interleave(torch.arange(len(bases)), widths).to(self.codes.device)
         sizes = torch.cat([b.lengths for b in batches])
-        self.family = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+        self.family = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
         self.above = (self.owner >= self.places) & (self.owner < self.places + len(model.spec.context_cards))
         first = torch.cumsum(sizes, 0) - sizes
         self.squares, self.squares_above = self.features**2, self.features[first][:, self.above] ** 2
@@ -162,8 +164,8 @@ def _selected(j: int, spec: GeneratorSpec, seen: _Rows, held: _Rows, least: floa
     least: standard errors that a moment of a chosen source needs, if it is not the clearest one.
     """
     barred = [*spec.unseen, *range(j, len(spec.cards))]
-    allowed = ~torch.isin(seen.owner, torch.tensor(barred))
-    weights = torch.zeros(len(seen.owner), seen.bases[j].shape[1])
+    allowed = ~torch.isin(seen.owner, torch.tensor(barred, device=seen.owner.device))
+    weights = seen.features.new_zeros(len(seen.owner), seen.bases[j].shape[1])
     chosen = torch.zeros_like(weights, dtype=torch.bool)
     best, lowest, waited = None, float(held.loss(j, held.logits[j])), 0
     for _ in range(ROUNDS):
@@ -202,7 +204,7 @@ def _basis(codes: Tensor, card: int, order: list[list[float]]) -> Tensor:
     share = counts / counts.sum().clamp(min=1)
     commonest = torch.argsort(counts, descending=True, stable=True)[:COMMONEST]
     told = commonest[(counts[commonest] >= SUPPORT) & (counts.sum() - counts[commonest] >= SUPPORT)]
-    places = torch.tensor(order, dtype=torch.float32).reshape(card, -1)[:, :ORDERED]
+    places = torch.tensor(order, dtype=torch.float32, device=codes.device).reshape(card, -1)[:, :ORDERED]
     raw = torch.cat([F.one_hot(told, card).T.float(), places], 1)
     centred = raw - share @ raw
     spread = (share @ centred**2).sqrt()

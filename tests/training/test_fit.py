@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from spark_synth.encoding.encode import write_packs
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.spec import GeneratorSpec
-from spark_synth.training import fit
+from spark_synth.training import fit, step
 from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint
 from spark_synth.training.fit import FitJob, fit_table
 from spark_synth.training.place import train_tables
@@ -129,7 +129,7 @@ def test_without_enough_rows_the_frequencies_are_the_model(job: FitJob, changes:
 
 
 def test_patience_and_the_clock_end_a_training(job: FitJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "DECAY_EPOCHS", 1e12)  # decay alone would bring the weights nearer to the frequencies
+    monkeypatch.setattr(step, "DECAY_EPOCHS", 1e12)  # decay alone would bring the weights nearer to the frequencies
     stuck = fit_table(elsewhere(job, "stuck", epochs=600, patience=1, learning_rate=1e-12))
     assert stuck.ended == "no better on held-out families" and stuck.epochs < 600
     late = fit_table(elsewhere(job, "late", seconds=0.0))

@@ -1,0 +1,50 @@
+"""One step of a table's training, and the optimizer that takes it: torch alone, nothing of where batches come from."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.batch import FamilyBatch
+
+DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
+CLIP = 5.0  # norm of the gradients at most, times the root of the number of sub-columns
+
+
+def make_optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Optimizer:
+    """AdamW whose weight decay is a number of epochs (of `steps` steps): it means the same for small tables and large
+    ones (Wang and Aitchison, 2024, "How to set AdamW's weight decay as you scale model and dataset size").
+
+    The biases of the output do not decay: without anything else the network is the frequencies.
+    """
+    named = list(model.named_parameters())
+    outputs = [p for n, p in named if n.startswith("outer_bias.")]
+    rest = [p for n, p in named if not n.startswith("outer_bias.")]
+    groups: list[dict[str, Any]] = [
+        {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
+        {"params": outputs, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+def train_step(model: Autoregressive, optimizer: torch.optim.Optimizer, batch: FamilyBatch) -> Tensor:
+    """The loss of a batch, a scalar on the device, after one step of the optimizer on it."""
+    loss = model.loss(batch)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP * math.sqrt(len(model.spec.cards)))
+    optimizer.step()
+    return loss.detach()
+
+
+def held_out_loss(model: Autoregressive, batches: list[FamilyBatch]) -> float:
+    """Mean negative log likelihood per row, in nats, without dropout; the model is left training."""
+    model.eval()
+    with torch.no_grad():
+        total = sum(float(model.column_losses(b).sum()) for b in batches)
+    model.train()
+    return total / sum(b.rows for b in batches)
