@@ -26,7 +26,7 @@ from spark_synth.models.pairs import PairTerms, Surroundings
 from spark_synth.models.remaining import remaining
 from spark_synth.models.running import running_sum
 from spark_synth.models.sampling import draw_families
-from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets
+from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets, places
 from spark_synth.models.spec import GeneratorSpec
 
 BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
@@ -85,9 +85,10 @@ class Autoregressive(nn.Module):
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
         losses = self.base.new_zeros(len(self.spec.cards))
         for columns, logits in zip(self.groups, self.code_logits(batch), strict=True):
-            target = batch.codes[:, columns].T
+            at = places(tuple(columns), losses.device)
+            target = batch.codes.index_select(1, at).T
             nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
-            losses = losses.index_add(0, torch.tensor(columns, device=nll.device), nll.view(len(columns), -1).sum(1))
+            losses = losses.index_add(0, at, nll.view(len(columns), -1).sum(1))
         return losses
 
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
@@ -101,21 +102,22 @@ class Autoregressive(nn.Module):
             rows = F.embedding_bag(index, weight, mode="sum")
         base = self.base_state(batch, context, rows, family, position)
         if fixed:
-            base = base + self.fixed_state(index[:, :fixed], weight, context[family])
+            base = base + self.fixed_state(index[:, :fixed], weight, context.index_select(0, family))
         if batch.sets is not None:
             base = base + self.sets_state(batch.sets)
         running = running_sum(weight, base, index[:, fixed:].T.contiguous())
         hidden = torch.baddbmm(self.inner_bias, running, self.inner)
         if self.spec.recurrent:
             before = self.same_before()
-            hidden = hidden + before[of_sibling(index[:, fixed:], position, len(before) - 1).T]
+            hidden = hidden + F.embedding(of_sibling(index[:, fixed:], position, len(before) - 1).T, before)
         # One mask for all sub-columns of a row: drawing one for each would cost more than the layer itself.
         hidden = F.relu(self._add_summaries(hidden, batch.context, index, family)) * self.dropout(
             hidden.new_ones(hidden.shape[1:])
         )
         around = Surroundings.of(batch) if self.spec.pairs else None
         for columns, output, bias in zip(self.groups, self.outer, self.outer_bias, strict=True):
-            logits = torch.baddbmm(bias, hidden[[j - fixed for j in columns]], output())
+            layers = hidden.index_select(0, places(tuple(columns), hidden.device) - fixed)
+            logits = torch.baddbmm(bias, layers, output())
             for i, j in enumerate(columns):
                 if around is not None and j in self.spec.pairs:
                     logits[i, :, : self.spec.cards[j]] += self.pairs(j, around)
@@ -127,7 +129,7 @@ class Autoregressive(nn.Module):
         """Rows of `value` for codes (N, C); those that are not looked at count as absent."""
         index = code_index(codes, self.offsets)
         if self.spec.unseen:
-            index[:, self.spec.unseen] = self.offsets[-1]
+            index[:, places(tuple(self.spec.unseen), index.device)] = self.offsets[-1]
         return index
 
     def context_state(self, context: Tensor, families: int) -> Tensor:
@@ -140,15 +142,17 @@ class Autoregressive(nn.Module):
 
     def base_state(self, batch: FamilyBatch, context: Tensor, rows: Tensor, family: Tensor, position: Tensor) -> Tensor:
         """(N, H): context, place in the family and memory of the rows before."""
-        base = context[family]
+        base = context.index_select(0, family)
         if not self.spec.recurrent:
             return base
         base = base + self.place_state(batch.start[family] + position, batch.size[family])
-        padded = rows.new_zeros(len(batch.lengths), int(batch.lengths.max()), self.spec.hidden)
-        padded[family, position] = self.row_in(rows)
+        rows = self.row_in(rows)
+        padded = rows.new_zeros(len(batch.lengths), batch.longest, self.spec.hidden)
+        padded[family, position] = rows
         state, _ = self.memory(padded + context[:, None])
         shifted = F.pad(state, (0, 0, 1, 0))[:, :-1]
-        out: Tensor = base + self.row_out(shifted)[family, position]
+        of_rows = self.row_out(shifted).flatten(0, 1).index_select(0, family * batch.longest + position)
+        out: Tensor = base + of_rows
         return out
 
     def fixed_state(self, index: Tensor, weight: Tensor, context: Tensor) -> Tensor:
@@ -194,21 +198,21 @@ class Autoregressive(nn.Module):
         if not self.spec.summaries:
             return {}
         index, table = code_index(context, self.context_offsets), self.summary()
-        return {j: table[index[:, at]].sum(1) for j, at in self.spec.summaries.items()}
+        return {j: _summed(table, index, at) for j, at in self.spec.summaries.items()}
 
     def linked_paths(self, index: Tensor) -> dict[int, Tensor]:
         """sub-column -> (N, head): what the summaries behind a row's links add; index (N, >= F)."""
         if not self.spec.linked:
             return {}
         table = self.linked()
-        return {j: table[index[:, at]].sum(1) for j, at in self.spec.linked.items()}
+        return {j: _summed(table, index, at) for j, at in self.spec.linked.items()}
 
     def _add_summaries(self, hidden: Tensor, context: Tensor, index: Tensor, family: Tensor) -> Tensor:
-        of_family = {j: path[family] for j, path in self.summary_paths(context).items()}
+        of_family = {j: path.index_select(0, family) for j, path in self.summary_paths(context).items()}
         for paths in (of_family, self.linked_paths(index)):
             if paths:
-                at = torch.tensor([j - self.spec.fixed for j in paths], device=hidden.device)
-                hidden = hidden.index_add(0, at, torch.stack(list(paths.values())))
+                at = places(tuple(j - self.spec.fixed for j in paths), hidden.device)
+                hidden = hidden.index_add(0, at, torch.stack(list(paths.values())).to(hidden.dtype))
         return hidden
 
     def _outer_bias(self) -> list[Tensor]:
@@ -230,6 +234,11 @@ def bucket(x: Tensor) -> Tensor:
     """Bucket index of a non-negative count: exact to 31, then four buckets per doubling, capped."""
     large = 32 + torch.floor(4 * torch.log2(x.clamp(min=32).double() / 32)).long()
     return torch.where(x < 32, x, large).clamp(0, BUCKETS - 1)
+
+
+def _summed(table: Tensor, index: Tensor, at: list[int]) -> Tensor:
+    """(N, W): sum of the rows of `table` (K, W) that some columns of index (N, P) name."""
+    return F.embedding(index.index_select(1, places(tuple(at), index.device)), table).sum(1)
 
 
 def _groups(spec: GeneratorSpec) -> list[list[int]]:

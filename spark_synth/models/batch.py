@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -35,20 +36,29 @@ class FamilyBatch:
         """N, the number of rows."""
         return self.codes.shape[0]
 
+    @cached_property
+    def longest(self) -> int:
+        """Rows of the longest family in this batch; 0 if there is none."""
+        return int(self.lengths.max()) if len(self.lengths) else 0
+
     def family(self) -> Tensor:
         """int64 (N,): the family index of each row."""
-        return torch.repeat_interleave(torch.arange(len(self.lengths), device=self.lengths.device), self.lengths)
+        families = torch.arange(len(self.lengths), device=self.lengths.device)
+        return torch.repeat_interleave(families, self.lengths, output_size=self.rows)
 
     def position(self) -> Tensor:
         """int64 (N,): the position of each row within its batch segment, from 0."""
         first = torch.cumsum(self.lengths, 0) - self.lengths
-        return torch.arange(self.rows, device=first.device) - torch.repeat_interleave(first, self.lengths)
+        first = torch.repeat_interleave(first, self.lengths, output_size=self.rows)
+        return torch.arange(self.rows, device=first.device) - first
 
     def to(self, device: torch.device | str) -> FamilyBatch:
         """The same families on another device."""
         sets = None if self.sets is None else self.sets.to(device)
         codes, context, lengths = self.codes.to(device), self.context.to(device), self.lengths.to(device)
-        return FamilyBatch(codes, context, lengths, self.start.to(device), self.size.to(device), sets)
+        moved = FamilyBatch(codes, context, lengths, self.start.to(device), self.size.to(device), sets)
+        moved.__dict__["longest"] = self.longest  # asking a GPU for it would wait for all that it has to do before
+        return moved
 
 
 def of_sibling(rows: Tensor, position: Tensor, nothing: int) -> Tensor:

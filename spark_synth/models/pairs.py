@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
-from spark_synth.models.shared import code_index, code_offsets
+from spark_synth.models.shared import code_index, code_offsets, places
 from spark_synth.models.spec import GeneratorSpec
 
 
@@ -32,15 +32,16 @@ class Surroundings:
     def of(batch: FamilyBatch) -> Surroundings:
         """Of all rows of a batch."""
         before = of_sibling(batch.codes, batch.position(), ABSENT)
-        return Surroundings(batch.codes, batch.context.repeat_interleave(batch.lengths, 0), before)
+        return Surroundings(batch.codes, batch.context.index_select(0, batch.family()), before)
 
     def take(self, sources: list[int]) -> Tensor:
         """int64 (N, len(sources)): these columns."""
         own, above = self.codes.shape[1], self.codes.shape[1] + self.context.shape[1]
+        device = self.codes.device
         parts = [
-            self.codes[:, [i for i in sources if i < own]],
-            self.context[:, [i - own for i in sources if own <= i < above]],
-            self.before[:, [i - above for i in sources if i >= above]],
+            self.codes[:, places(tuple(i for i in sources if i < own), device)],
+            self.context[:, places(tuple(i - own for i in sources if own <= i < above), device)],
+            self.before[:, places(tuple(i - above for i in sources if i >= above), device)],
         ]
         return torch.cat(parts, 1)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.shared import places
 
 GONE = 1e-4  # share of what real rows have although it is used up (their room is that of the rows now linked to)
 
@@ -28,5 +29,5 @@ def remaining(batch: FamilyBatch, column: int, most: Sequence[int]) -> Tensor:
     used[after, codes.clamp(min=0)] = ((codes != ABSENT) & owned[family]).float()
     used.cumsum_(0)
     before = used[:-1] - used[torch.cumsum(batch.lengths, 0) - batch.lengths][family]
-    room = torch.tensor(most, dtype=torch.float32, device=codes.device).clamp(min=1)
+    room = places(tuple(most), codes.device).float().clamp(min=1)
     return torch.log((1 - before / room).clamp(min=GONE))

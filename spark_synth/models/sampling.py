@@ -36,8 +36,9 @@ def draw_families(
     if fixed is not None:
         codes[:, : model.spec.fixed] = fixed
     drawer = _Drawer(model, context, generator, clock, masks, tilt or {})
-    for step in range(int(lengths[0]) if len(lengths) else 0):
-        active = int((lengths > step).sum())
+    rows = lengths.cpu()  # asking a GPU at every step would wait for it
+    for step in range(int(rows[0]) if len(rows) else 0):
+        active = int((rows > step).sum())
         at = first[:active] + step
         joined = None if sets is None else sets[at]
         codes[at] = drawer.row(step, active, start[:active] + step, size[:active], codes[at], joined)

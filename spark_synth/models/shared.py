@@ -7,6 +7,8 @@ still learn each code freely.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,13 @@ def code_index(codes: Tensor, offsets: Tensor) -> Tensor:
     return torch.where(codes == ABSENT, offsets[-1], codes + offsets[:-1])
 
 
+@lru_cache(maxsize=4096)
+def places(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    """int64: numbers of columns on a device. A list in their place would be copied to a GPU at every use, and each such
+    copy waits for all that the GPU has to do before."""
+    return torch.tensor(numbers, dtype=torch.int64, device=device)
+
+
 class CodeTable(nn.Module):
     """One vector per code of every sub-column, and a zero row at the end for absent codes."""
 
@@ -48,7 +57,7 @@ class CodeTable(nn.Module):
 
     def forward(self) -> Tensor:
         """(codes + 1, width): the vectors, the last one zero."""
-        common = torch.bmm(self.basis[:, None], self.shared[self.column])[:, 0]
+        common = torch.bmm(self.basis[:, None], self.shared.index_select(0, self.column))[:, 0]
         return torch.cat([self.own + common, self.own.new_zeros(1, self.own.shape[1])])
 
 

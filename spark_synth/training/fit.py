@@ -151,14 +151,14 @@ class _Fit:
         return result
 
     def _epoch(self, epoch: int, batches: Any) -> float:  # noqa: ANN401 - an iterator of FamilyBatch
-        total, rows = 0.0, 0
+        total, rows = torch.zeros((), dtype=torch.float64, device=self.job.device), 0  # a float would wait for a GPU
         for step in range(self.steps):
             batch: FamilyBatch = next(batches).to(self.job.device)
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch * self.steps + step)
-            total += float(train_step(self.model, self.optimizer, batch)) * batch.rows
+            total += train_step(self.model, self.optimizer, batch).double() * batch.rows
             rows += batch.rows
-        return total / rows
+        return float(total) / rows
 
     def _rate(self, step: int) -> float:
         """Linear warm-up, then a cosine down to 2 % of the peak; lower where progress on held-out families stopped."""
