@@ -34,11 +34,13 @@ from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 RATE = 0.002
 BATCH_ROWS = [512, 2048, 8192, 32768]
 FAMILIES = [64, 512, 4096]
-PROFILED_ROWS = 2048
-SAME_STEPS, SAME_SEEDS = 200, 3
-WINDOWS, WINDOW_SECONDS = 5, 0.4
+BESIDE = [1, 2, 4, 8]
+USUAL_ROWS = 2048
+SAME_STEPS, SAME_SEEDS = 100, 3
+WINDOWS, WINDOW_SECONDS = 5, 0.4  # on the CPU 3
+LONG_SECONDS = 15  # after which no further window is begun
 GPU_MODES = ["float32", "tf32", "bf16"]
-PARTS = ["train", "compile", "draw", "losses", "codes", "profile"]
+PARTS = ["train", "compile", "beside", "draw", "losses", "codes", "profile"]
 
 
 class Usage:
@@ -76,16 +78,18 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def windows(device: str, work: Callable[[int], int]) -> dict[str, Any]:
+def windows(device: str, work: Callable[[int], int], seconds: float = WINDOW_SECONDS) -> dict[str, Any]:
     """Median, lowest and highest rows per second of `work`, which does its i-th piece and tells its rows."""
     for i in range(3 if device == "cuda" else 1):
         work(i)
     wait(device)
-    rates = []
+    rates, first = list[float](), time.perf_counter()
     with Usage(device) as usage:
-        for _ in range(WINDOWS if device == "cuda" else 3):
+        while len(rates) < (WINDOWS if device == "cuda" else 3):
+            if rates and time.perf_counter() - first > LONG_SECONDS:
+                break
             began, rows, i = time.perf_counter(), 0, 0
-            while time.perf_counter() - began < WINDOW_SECONDS:
+            while time.perf_counter() - began < seconds:
                 rows, i = rows + work(i), i + 1
             wait(device)
             rates.append(rows / (time.perf_counter() - began))
@@ -110,7 +114,15 @@ def network(spec: GeneratorSpec, device: str, seed: int = 0) -> Autoregressive:
     return Autoregressive(spec).to(device).train()
 
 
-def training(spec: GeneratorSpec, whole: FamilyBatch, device: str, rows: int, how: str, compiled: bool = False) -> Any:  # noqa: ANN401
+def training(
+    spec: GeneratorSpec,
+    whole: FamilyBatch,
+    device: str,
+    rows: int,
+    how: str,
+    compiled: bool = False,
+    seconds: float = WINDOW_SECONDS,
+) -> dict[str, Any]:
     """Rows per second of training steps, batches copied from the host's memory included."""
     model = network(spec, device)
     if compiled:
@@ -125,10 +137,21 @@ def training(spec: GeneratorSpec, whole: FamilyBatch, device: str, rows: int, ho
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with mode(how):
-        found = windows(device, work)
+        found = windows(device, work, seconds)
     if device == "cuda":
         found["peak_mib"] = torch.cuda.max_memory_allocated() >> 20
     return found
+
+
+def side_by_side(spec: GeneratorSpec, whole: FamilyBatch, count: int) -> dict[str, Any]:
+    """Rows per second of so many processes together, each with a network of its own on the one GPU."""
+    job = (spec, whole, "cuda", USUAL_ROWS, "tf32", False, 2.0)
+    with torch.multiprocessing.get_context("spawn").Pool(count) as pool:
+        found = pool.starmap(training, [job] * count, chunksize=1)
+    return {
+        "rows_per_second": sum(f["rows_per_second"] for f in found),
+        "gpu_percent": max(f["gpu_percent"] for f in found),
+    }
 
 
 def drawing(model: Autoregressive, whole: FamilyBatch, device: str, families: int) -> dict[str, Any]:
@@ -143,13 +166,13 @@ def drawing(model: Autoregressive, whole: FamilyBatch, device: str, families: in
 
 def held_out(spec: GeneratorSpec, whole: FamilyBatch, held: FamilyBatch, device: str, how: str, seed: int) -> float:
     """Held-out loss after SAME_STEPS steps."""
-    model, fed = network(spec, device, seed), batches(whole, PROFILED_ROWS, SAME_STEPS)
+    model, fed = network(spec, device, seed), batches(whole, USUAL_ROWS, SAME_STEPS)
     optimizer = make_optimizer(model, RATE, 100)
     with mode(how):
         for batch in fed:
             train_step(model, optimizer, batch.to(device))
     with mode("float32"):
-        return held_out_loss(model, [b.to(device) for b in batches(held, PROFILED_ROWS, 5)])
+        return held_out_loss(model, [b.to(device) for b in batches(held, USUAL_ROWS, 5)])
 
 
 def same_losses(spec: GeneratorSpec, whole: FamilyBatch, held: FamilyBatch) -> dict[str, list[float]]:
@@ -187,7 +210,7 @@ def same_codes(models: dict[str, Autoregressive], whole: FamilyBatch) -> dict[st
 
 def profile(spec: GeneratorSpec, whole: FamilyBatch, to: Path, steps: int = 10) -> None:
     """Where the time of a training step goes, as text."""
-    model, fed = network(spec, "cuda"), batches(whole, PROFILED_ROWS, steps)
+    model, fed = network(spec, "cuda"), batches(whole, USUAL_ROWS, steps)
     optimizer = make_optimizer(model, RATE, 100)
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with mode("tf32"):
@@ -221,6 +244,8 @@ def measure(folder: Path, data: Path, out: Path, parts: list[str], threads: list
             for device, how, n in [*cpu, *(("cuda", m, threads[-1]) for m in GPU_MODES)]:
                 torch.set_num_threads(n)
                 tell(f"train {rows} {device} {how}", training(spec, whole, device, rows, how))
+    for count in BESIDE if "beside" in parts else []:
+        tell(f"train {USUAL_ROWS} cuda tf32, {count} side by side", side_by_side(spec, whole, count))
     models = {"cpu": trained(folder), "cuda": trained(folder).to("cuda")}
     if "draw" in parts:
         for families in FAMILIES:

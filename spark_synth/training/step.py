@@ -28,7 +28,8 @@ def make_optimizer(model: Autoregressive, rate: float, steps: int) -> torch.opti
         {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
         {"params": outputs, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=rate)
+    on_gpu = model.base.is_cuda  # there one kernel for all weights: a step waits for kernels to start, not for them
+    return torch.optim.AdamW(groups, lr=rate, fused=on_gpu or None)
 
 
 def train_step(model: Autoregressive, optimizer: torch.optim.Optimizer, batch: FamilyBatch) -> Tensor:
