@@ -131,13 +131,13 @@ def training(
 
     def work(i: int) -> int:
         batch = fed[i % len(fed)].to(device)
-        train_step(model, optimizer, batch)
+        with mode(how):  # around each step: autocast keeps its copies of the weights until it ends
+            train_step(model, optimizer, batch)
         return batch.rows
 
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with mode(how):
-        found = windows(device, work, seconds)
+    found = windows(device, work, seconds)
     if device == "cuda":
         found["peak_mib"] = torch.cuda.max_memory_allocated() >> 20
     return found
@@ -168,8 +168,8 @@ def held_out(spec: GeneratorSpec, whole: FamilyBatch, held: FamilyBatch, device:
     """Held-out loss after SAME_STEPS steps."""
     model, fed = network(spec, device, seed), batches(whole, USUAL_ROWS, SAME_STEPS)
     optimizer = make_optimizer(model, RATE, 100)
-    with mode(how):
-        for batch in fed:
+    for batch in fed:
+        with mode(how):
             train_step(model, optimizer, batch.to(device))
     with mode("float32"):
         return held_out_loss(model, [b.to(device) for b in batches(held, USUAL_ROWS, 5)])
@@ -228,7 +228,7 @@ def profile(spec: GeneratorSpec, whole: FamilyBatch, to: Path, steps: int = 10) 
 
 def measure(folder: Path, data: Path, out: Path, parts: list[str], threads: list[int]) -> None:
     """Run the parts in turn; what each found is written and told at once."""
-    spec = read_spec(folder)
+    spec = dataclasses.replace(read_spec(folder), pairs={})  # tables of pairs come after training
     whole, held = load(data, "train", spec), load(data, "holdout", spec)
     results: dict[str, Any] = {}
 
