@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from bench.gpu_data import batches, draw, load, longest_first, pack, read_spec
-from spark_synth.models.autoregressive import Autoregressive
+from bench.gpu_data import batches, draw, load, longest_first, pack
+from spark_synth.models.autoregressive import Autoregressive, read_model
 from spark_synth.models.batch import FamilyBatch
-from spark_synth.models.spec import GeneratorSpec
+from spark_synth.models.spec import GeneratorSpec, read_spec
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
 RATE = 0.002
@@ -246,7 +245,7 @@ def measure(folder: Path, data: Path, out: Path, parts: list[str], threads: list
                 tell(f"train {rows} {device} {how}", training(spec, whole, device, rows, how))
     for count in BESIDE if "beside" in parts else []:
         tell(f"train {USUAL_ROWS} cuda tf32, {count} side by side", side_by_side(spec, whole, count))
-    models = {"cpu": trained(folder), "cuda": trained(folder).to("cuda")}
+    models = {"cpu": read_model(folder), "cuda": read_model(folder).to("cuda")}
     if "draw" in parts:
         for families in FAMILIES:
             for device, how, n in [*cpu, ("cuda", "float32", threads[-1])]:
@@ -264,13 +263,6 @@ def measure(folder: Path, data: Path, out: Path, parts: list[str], threads: list
     if "compile" in parts:
         for rows in BATCH_ROWS:
             tell(f"train {rows} cuda tf32 compiled", training(spec, whole, "cuda", rows, "tf32", compiled=True))
-
-
-def trained(folder: Path) -> Autoregressive:
-    """The network of a folder, on the CPU."""
-    model = Autoregressive(read_spec(folder))
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
-    return model
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -29,11 +28,6 @@ class RealClock:
         """The given codes of the rows at this step."""
         found: np.ndarray = self.given[self.first[:active] + step]
         return found
-
-
-def read_spec(folder: Path) -> GeneratorSpec:
-    """The shape of a trained network, from its folder."""
-    return GeneratorSpec.from_json(json.loads((folder / "spec.json").read_text()))
 
 
 def pack(spec: GeneratorSpec, packs: Path, data: Path) -> None:

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from bench.gpu import BATCH_ROWS, RATE, SAME_STEPS, USUAL_ROWS, WINDOW_SECONDS, mode, network
-from bench.gpu_data import FIELDS, batches, load, read_spec
+from bench.gpu_data import FIELDS, batches, load
 from spark_synth.models.batch import ABSENT, FamilyBatch
-from spark_synth.models.spec import GeneratorSpec
+from spark_synth.models.spec import GeneratorSpec, read_spec
 from spark_synth.training.step import CLIP, held_out_loss, make_optimizer, train_step
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 
 from spark_synth.encoding.plan import STRUCTURE, TablePlan
 from spark_synth.generation.blocks import draw_blocks
@@ -19,10 +18,9 @@ from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.masks import Given, Room, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
-from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.autoregressive import Autoregressive, read_model
 from spark_synth.models.base import Tilt
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.spec import GeneratorSpec
 
 
 @dataclass(frozen=True)
@@ -157,18 +155,10 @@ def read_plan(folder: str, table: str) -> TablePlan:
     return TablePlan.from_json(json.loads((Path(folder) / table / "plan.json").read_text()))
 
 
-def read_spec(at: Path) -> GeneratorSpec:
-    """The shape of a trained network, from its folder."""
-    return GeneratorSpec.from_json(json.loads((at / "spec.json").read_text()))
-
-
 @lru_cache(maxsize=8)
 def _model(folder: str) -> Autoregressive:
     """A trained network, once per Python worker."""
-    at = Path(folder)
-    model = Autoregressive(read_spec(at))
-    model.load_state_dict(load_file(at / "weights.safetensors"))
-    return model
+    return read_model(Path(folder))
 
 
 def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

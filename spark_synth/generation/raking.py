@@ -14,10 +14,11 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.edge_plan import LinkPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.room import link_room
-from spark_synth.generation.codes import BlockJob, block_rng, per_block, read_spec, structure_codes, tilts, value_codes
+from spark_synth.generation.codes import BlockJob, block_rng, per_block, structure_codes, tilts, value_codes
 from spark_synth.generation.families import Families
 from spark_synth.generation.orphans import orphan_count
 from spark_synth.generation.run import Generation, Maker
+from spark_synth.models.spec import read_spec
 
 RAKE_ROUNDS = 3
 MORE_ROUNDS = 8  # for a table of few rows, which is quickly drawn: clusters of one or two rows take long to converge

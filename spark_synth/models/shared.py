@@ -35,8 +35,8 @@ def code_index(codes: Tensor, offsets: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def places(numbers: tuple[int, ...], device: torch.device) -> Tensor:
-    """int64: numbers of columns on a device. A list in their place would be copied to a GPU at every use, and each such
-    copy waits for all that the GPU has to do before."""
+    """int64: whole numbers that stay the same (those of columns, say), on a device. A list in their place would be
+    copied to a GPU at every use, and each such copy waits for all that the GPU has to do before."""
     return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 

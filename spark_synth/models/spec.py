@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 INDEXED = ("summaries", "linked", "pairs", "room")  # fields by sub-column
@@ -73,3 +75,8 @@ class GeneratorSpec:
         """The spec written by `to_json` (JSON turns the numbers of sub-columns that are keys into text)."""
         paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in INDEXED}
         return GeneratorSpec(**{**data, **paths, "sets": [SetSpec(**s) for s in data["sets"]]})
+
+
+def read_spec(folder: Path) -> GeneratorSpec:
+    """The shape of a trained network, from its folder."""
+    return GeneratorSpec.from_json(json.loads((folder / "spec.json").read_text()))
