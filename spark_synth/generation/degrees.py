@@ -16,7 +16,6 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
-from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.plan import DegreePlan, TablePlan
 
 SUM_BLOCK = 4096  # rows whose degrees are summed together before the running sum over blocks
@@ -45,7 +44,7 @@ def exact_degrees(
     bounded = F.col("__drawn") if most is None else F.least("__drawn", most)
     if not real:
         barren = bounded if most is None else F.when(most > 0, bounded).otherwise(-1)  # rank before all others
-        drawn = to_real_distribution(drawn.withColumn("__drawn", barren), plan)
+        drawn = to_real_distribution(drawn.withColumn("__drawn", barren), plan.histogram)
     drawn = drawn.withColumn("__drawn", bounded)
     return running_total(drawn, "__drawn", None if plan.unique else total, slack)
 
@@ -154,18 +153,18 @@ def ownerless(spark: SparkSession, rows: int, family: int, first: int, block_row
     return made.withColumn("block", F.floor(F.col("row") / block_rows))
 
 
-def to_real_distribution(drawn: DataFrame, plan: DegreePlan | OrphanPlan) -> DataFrame:
+def to_real_distribution(drawn: DataFrame, histogram: Sequence[tuple[int, int]]) -> DataFrame:
     """Map drawn degrees (__drawn) to real ones of the same rank; ties come in an order without a pattern.
 
-    As many rows as the real table has get exactly its degrees.
+    histogram: real degrees, and how many rows have each. As many rows as the real table has get exactly its degrees.
     """
     total = drawn.count()
     if total <= RANKED_ROWS:
         ranked = drawn.withColumn("__rank", F.row_number().over(Window.orderBy("__drawn", F.xxhash64("__idx"))) - 1)
     else:
         ranked = _ranked(drawn)
-    real = np.array([d for d, _ in plan.histogram], dtype=np.int64)
-    weights = np.array([n for _, n in plan.histogram], dtype=float)
+    real = np.array([d for d, _ in histogram], dtype=np.int64)
+    weights = np.array([n for _, n in histogram], dtype=float)
     real_ends = np.cumsum(weights) / weights.sum()
 
     @pandas_udf("bigint")  # type: ignore[call-overload,untyped-decorator]

@@ -73,7 +73,7 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     context = F.concat(*owners).alias("__context")
     seen = parents.select("__idx", *keys, context, base.alias("base"), F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
-    seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)})
+    seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)}, owner)
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", "__most")

@@ -37,7 +37,7 @@ def link_levels(
     placed = found.withColumn("__level", _contiguous(F.col("__level"), counts)).withColumn("__own", own)
     at = run.degree_of(plan.table, link)
     degree = F.coalesce(F.col(f"__deg_{at}"), F.lit(0)).cast("bigint")
-    drawn = to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at])
+    drawn = to_real_distribution(placed.withColumn("__drawn", degree), plan.degrees[at].histogram)
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     if link.within:
         return _inside_groups(run, plan, link, drawn.select("*", *keys), cell)
@@ -66,7 +66,8 @@ def _inside_groups(run: Generation, plan: TablePlan, link: LinkPlan, drawn: Data
     names = [f"__p{i}" for i in range(len(link.columns))]
     above = {"__cell": F.when(F.col("__level") > 0, F.col("__wanted")), "__above": F.col("__level") - 1}
     asking = leveled.drop(*names).withColumns(above)
-    targets = leveled.withColumns({"__cell": F.col("__own"), "size": F.col("__drawn")})
+    stubs = [F.col("__own").alias("__cell"), F.col("__drawn").alias("size")]
+    targets = leveled.select("__idx", "__level", *map(quoted, shared), *names, *stubs)
     within = [*((c, c) for c in shared), ("__above", "__level")]
     return match_within(asking, targets, within, seed, names, False, folder)
 

@@ -67,7 +67,7 @@ def link_rows(
     count = asking.where(F.col("__cell") < link.clusters).count()
     degree, counts = F.col(f"__deg_{at}"), target.degrees[at]
     own = {c: f"__p{i}" for i, c in enumerate(link.columns)}
-    seen, most = with_partners(run, plan, seen, own)
+    seen, most = with_partners(run, plan, seen, own, link)
     if counts.unique and count <= seen.count():
         sized = exact_units(seen, degree, count)
     else:

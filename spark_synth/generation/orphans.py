@@ -32,7 +32,7 @@ def orphan_targets(run: Generation, table: str, edge: Edge, rows: int) -> DataFr
     alone = edge.orphans.keys == edge.orphans.rows  # no two rows with the same one
     count = min(rows, _room(run, edge) if alone else orphan_count(run, edge))
     one = F.lit(1).cast("bigint").alias("__drawn")
-    drawn = to_real_distribution(run.spark.range(count).select(F.col("id").alias("__idx"), one), edge.orphans)
+    drawn = to_real_distribution(run.spark.range(count).select(F.col("id").alias("__idx"), one), edge.orphans.histogram)
     sized, _ = running_total(drawn, "__drawn", rows)
     columns = {f"__p{i}": _column(run, table, edge, i) for i in range(len(edge.columns))}
 

@@ -1,8 +1,8 @@
 """Rows and stubs meet inside groups: links whose target must agree with what else is known of a row (its order, its
 tenant).
 
-The stubs of a group are scaled to its rows, so that degrees are as even as groups allow. Inside a group, rows meet
-stubs of the cluster they ask for as far as both go; what is left over meets in the order of the clusters.
+Degrees are brought to the rows of each group first (generation.group_degrees). Inside a group, rows meet stubs of the
+cluster they ask for as far as both go; what is left over meets in the order of the clusters.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
-from spark_synth.generation.degrees import prefix_sums, rounded, spread
+from spark_synth.generation.degrees import prefix_sums, spread
+from spark_synth.generation.group_degrees import group_degrees
 from spark_synth.generation.matching import numbered
+from spark_synth.generation.orphans import Edge
 from spark_synth.generation.run import Generation
 
 CELL = ["__group", "__cell"]
@@ -51,8 +53,8 @@ def match_within(
     groups, count = written(placed.select(*map(F.col, group), *named), f"{work}/groups"), sum(sums.values())
     ranked = F.row_number().over(Window.partitionBy(*CELL).orderBy(F.xxhash64("__idx", F.lit(seed)), "__idx")) - 1
     asked = asking.join(groups, group).withColumn("__rank", ranked.cast("bigint"))
-    scattered = F.xxhash64("__idx", F.lit(seed + 1)).alias("__order")
-    offered = _scaled(targets.join(groups, group).select("*", scattered), alone)
+    offered = group_degrees(targets, groups, group, count, alone, seed + 1, work)
+    offered = offered.withColumn("__order", F.xxhash64("__idx", F.lit(seed + 1)))
     before = Window.partitionBy(*CELL).orderBy("__order", "__idx").rowsBetween(Window.unboundedPreceding, -1)
     offered = offered.withColumn("__rank", F.coalesce(F.sum("size").over(before), F.lit(0)))
     cells = written(_cells(asked, offered), f"{work}/cells")
@@ -63,18 +65,6 @@ def match_within(
     joined = spread(known, ["__slot"], count).join(spread(ends, ["__slot"], count), "__slot", "left")
     made = joined.select(*rows.columns, *keys, "__slot", "__low", "__span")
     return made.unionByName(rows.where(~wants), allowMissingColumns=True)
-
-
-def _scaled(targets: DataFrame, alone: bool) -> DataFrame:
-    """`targets` with `size` scaled so that every group has as many stubs as rows (__span)."""
-    group = Window.partitionBy("__group")
-    offered = F.sum("size").over(group)
-    short = (offered < F.col("__span")) if alone else (offered == 0)  # then all targets of the group share its rows
-    shared = targets.withColumn("size", F.when(short, F.lit(1)).otherwise(F.col("size")).cast("bigint"))
-    end = F.sum("size").over(group.orderBy("__cell", "__order", "__idx").rowsBetween(Window.unboundedPreceding, 0))
-    scaled = shared.withColumns({"__end": end, "__scale": F.col("__span") / F.sum("size").over(group)})
-    _, size = rounded(F.col("__end") - F.col("size"), F.col("size"), F.col("__scale"))
-    return scaled.withColumn("size", size).drop("__end", "__scale")
 
 
 def _cells(rows: DataFrame, targets: DataFrame) -> DataFrame:
@@ -98,12 +88,12 @@ def _slot(rank: Column, left: str) -> Column:
 
 
 def with_partners(
-    run: Generation, plan: TablePlan, rows: DataFrame, names: Mapping[str, str]
+    run: Generation, plan: TablePlan, rows: DataFrame, names: Mapping[str, str], edge: Edge
 ) -> tuple[DataFrame, Column | None]:
     """`rows`, and (as __most) how many rows of the table may take their columns `names` (column of the table -> of
-    `rows`) from each of these: none where a link that must have one finds no target with the same values, as many as it
-    finds where each may occur once; None where no link asks for that."""
-    bound = [k for k in plan.matched if k.within and not (k.late or k.nullable)]
+    `rows`) from each of these over `edge`: none where another link that must have one finds no target with the same
+    values, as many as it finds where each may occur once; None where no link asks for that."""
+    bound = [k for k in plan.matched if k.within and not (k.late or k.nullable or k is edge)]
     asking = [k for k in bound if all(c in names for c, _ in k.within)]
     if not asking:
         return rows, None

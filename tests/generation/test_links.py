@@ -9,11 +9,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.codecs import NumericCodec
-from spark_synth.encoding.edge_plan import LinkPlan
+from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.join_plan import CodePlan
 from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.generation.links import fill_links, link_rows
 from spark_synth.generation.run import Generation
+from spark_synth.generation.within import with_partners
 
 TARGETS, ROWS, CLUSTERS = 40, 600, 4
 HISTOGRAM = [(0, 10), (5, 20), (20, 10)]
@@ -107,3 +108,18 @@ def test_a_target_that_one_row_may_have_stays_so(run: Generation, count: int) ->
     once = LinkPlan("once", ("x",), "targets", ("id",), False, False, clusters=CLUSTERS)
     found = Counter(r["__p0"] for r in link_rows(run, run.plans["rows"], rows, once, F.lit(2), {}).collect())
     assert len(found) == count and set(found.values()) == {1} and None not in found
+
+
+def test_a_target_is_bound_by_other_links_alone(run: Generation) -> None:
+    """Products of a tenant, each once in an order: a product may be in more orders than its tenant has products."""
+    owner = OwnerPlan("o", ("g", "order"), "targets", ("g", "id"), 0, 0)
+    product, size = (
+        LinkPlan(c, ("g", c), "targets", ("g", "id"), False, False, within=(("g", "id"),)) for c in ("product", "size")
+    )
+    unique = [["g", "order", "product"], ["g", "order", "size"]]
+    rows = run.spark.createDataFrame([("T1",), ("none",)], "p string")
+    for links, bounds in ([product], None), ([product, size], {"T1": 1, "none": 0}):
+        plan = TablePlan("lines", {}, ROWS, owner=owner, links=links, unique=unique)
+        found, most = with_partners(run, plan, rows, {"g": "p"}, product)
+        assert (most is None) == (bounds is None)
+        assert bounds is None or {r["p"]: r["__most"] for r in found.collect()} == bounds

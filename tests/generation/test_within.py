@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -62,15 +61,6 @@ def test_slots_of_a_group_lie_next_to_each_other(made: pd.DataFrame) -> None:
     assert sorted(placed["__slot"].astype(int)) == list(range(len(placed)))
     inside = (placed["__slot"] >= placed["__low"]) & (placed["__slot"] < placed["__low"] + placed["__span"])
     assert inside.all() and placed.groupby("g")["__span"].agg(lambda s: s.nunique() == 1 and s.iloc[0] == len(s)).all()
-
-
-def test_stubs_are_scaled_to_the_rows_of_the_group(spark: SparkSession, made: pd.DataFrame) -> None:
-    targets = targets_of(spark).toPandas()
-    counts, rows = made["__p0"].value_counts(), made.dropna(subset=["__p0"])["g"].value_counts()
-    for g, part in targets.groupby("g"):
-        size = part["size"] if part["size"].sum() else part["size"] + 1
-        scaled = size * rows.get(g, 0) / size.sum()
-        assert np.abs(counts.reindex(part["__p0"]).fillna(0).to_numpy() - scaled.to_numpy()).max() <= 1
 
 
 def test_as_many_as_can_get_the_cluster_they_want(spark: SparkSession, made: pd.DataFrame) -> None:
