@@ -23,7 +23,7 @@ STEPS = 64  # ranks in a factor of e: a few thousand in all, whatever the rows
 UNIT = 1 << 30
 RARE = 1e-3  # mean degree added to that of a cluster
 LAST = -(1 << 20)  # rank of a target that nobody asks for
-MANY = 1 << 62
+MANY = 1 << 62  # rows of a target that nothing bounds
 
 
 def group_degrees(

@@ -16,14 +16,13 @@ from spark_synth.encoding.at_once import written
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 from spark_synth.generation.degrees import prefix_sums, spread
-from spark_synth.generation.group_degrees import group_degrees
+from spark_synth.generation.group_degrees import MANY, group_degrees
 from spark_synth.generation.matching import numbered
 from spark_synth.generation.orphans import Edge
 from spark_synth.generation.run import Generation
 
 CELL = ["__group", "__cell"]
 COUNTS = ("__rows", "__stubs")
-MANY = 1 << 62
 
 
 def match_within(
@@ -39,8 +38,8 @@ def match_within(
     its group; rows of groups without a target have NULL.
 
     rows: __idx, unique, and __cell, a cluster from 0, NULL for rows that want no target. targets: __idx, __cell, `size`
-    (stubs, before they are scaled) and `keys`. within: (column of rows, column of targets) that are equal in a group.
-    alone: whether a target should have one row at most. work: a folder.
+    (stubs, not yet those of its group), `keys` and, if bound, __most. within: (column of rows, column of targets) that
+    are equal in a group. alone: whether a target should have one row at most. work: a folder.
     """
     group = [f"__g{i}" for i in range(len(within))]
     mine, theirs = ([quoted(pair[side]).cast("string") for pair in within] for side in (0, 1))
