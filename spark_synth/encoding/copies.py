@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge
 from spark_synth.encoding.plan import SAME, TablePlan
 from spark_synth.encoding.rows import attach
 from spark_synth.encoding.views import quoted
@@ -83,9 +83,7 @@ def _joined(tables: Mapping[str, DataFrame], table: str, edge: ForeignKey, pairs
     return joined.select(*own, *[F.col(f"__v{columns.index(p)}").alias(f"p{i}") for i, (_, p) in enumerate(pairs)])
 
 
-def _with_target(
-    rows: DataFrame, target: DataFrame, edge: ForeignKey | OwnerPlan | LinkPlan, columns: list[str]
-) -> DataFrame:
+def _with_target(rows: DataFrame, target: DataFrame, edge: ForeignKey | Edge, columns: list[str]) -> DataFrame:
     """`rows` with __v<i>, the columns of the row at the other end."""
     keys = [quoted(c).alias(f"__k{i}") for i, c in enumerate(edge.parent_columns)]
     theirs = [quoted(c).alias(f"__v{i}") for i, c in enumerate(columns)]

@@ -79,3 +79,6 @@ class OwnerPlan:
     def taken(self) -> list[tuple[str, str]]:
         """(column, column of the owner) of all that a row takes from its owner."""
         return [*zip(self.columns, self.parent_columns, strict=True), *self.copies, *self.onward]
+
+
+Edge = LinkPlan | OwnerPlan  # a foreign key, whatever becomes of it

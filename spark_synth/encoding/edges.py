@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, LinkPlan, OwnerPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 from spark_synth.schema.graph import filled_last, links
@@ -28,7 +28,7 @@ def plan_edges(
         made = OwnerPlan(owner.name, owner.columns, owner.parent, owner.parent_columns, absent, NULL_SIZE)
     found = [_link(fk, name, schema, nulls) for fk in links(table, owner)]
     _tell_shared(found, set(owner.columns) if owner else set())
-    edges: list[OwnerPlan | LinkPlan] = [*([made] if made else []), *found]
+    edges: list[Edge] = [*([made] if made else []), *found]
     for edge in edges:
         edge.onward = _onward(schema, table, edge)
     return made, found
@@ -51,7 +51,7 @@ def _tell_shared(found: list[LinkPlan], known: set[str]) -> None:
         known = known | set(link.columns)
 
 
-def _onward(schema: Schema, table: Table, edge: OwnerPlan | LinkPlan) -> tuple[tuple[str, str], ...]:
+def _onward(schema: Schema, table: Table, edge: Edge) -> tuple[tuple[str, str], ...]:
     """The columns of foreign keys that repeat one of the row that `edge` leads to, with those of the latter."""
     theirs = {fk.name: fk.columns for fk in schema.table(edge.parent).foreign_keys}
     mine = [fk for fk in table.foreign_keys if fk.implied == edge.name and fk.onward]

@@ -12,14 +12,13 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.at_once import each, written
 from spark_synth.encoding.clusters import find_clusters
 from spark_synth.encoding.depth import Write, depths
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, LinkPlan
 from spark_synth.encoding.embed import Places, embed, node
 from spark_synth.encoding.join_plan import BlockPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 
 CODED_ROWS = 10_000  # of a table too small to learn the degrees of its clusters from
-End = LinkPlan | OwnerPlan
 
 
 def coded_tables(plans: Mapping[str, TablePlan]) -> list[str]:
@@ -29,11 +28,11 @@ def coded_tables(plans: Mapping[str, TablePlan]) -> list[str]:
     return [t for t in plans if t in found and not plans[t].reference]
 
 
-def neighbours(rows: DataFrame, plan: TablePlan, seed: int) -> list[tuple[End, DataFrame, int]]:
+def neighbours(rows: DataFrame, plan: TablePlan, seed: int) -> list[tuple[Edge, DataFrame, int]]:
     """(foreign key, places of its targets, axes) of the ends of a table with links: its owner, or its first link, with
     each other link."""
-    ends: list[End] = [*([plan.owner] if plan.owner else []), *(k for k in plan.matched if not k.late)]
-    found: list[tuple[End, DataFrame, int]] = []
+    ends: list[Edge] = [*([plan.owner] if plan.owner else []), *(k for k in plan.matched if not k.late)]
+    found: list[tuple[Edge, DataFrame, int]] = []
     for other in ends[1:]:
         places: Places | None = embed(rows, ends[0].columns, other.columns, seed)
         if places:
@@ -42,7 +41,7 @@ def neighbours(rows: DataFrame, plan: TablePlan, seed: int) -> list[tuple[End, D
 
 
 def with_codes(
-    frame: DataFrame, plan: TablePlan, places: list[tuple[End, DataFrame, int]], copied: Collection[str], seed: int
+    frame: DataFrame, plan: TablePlan, places: list[tuple[Edge, DataFrame, int]], copied: Collection[str], seed: int
 ) -> DataFrame:
     """The frame of a table with __code, the cluster of each row; the plan gets its clusters.
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import build_blooms
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, OwnerPlan
 from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import quoted
@@ -23,7 +23,7 @@ def fit_orphans(tables: Mapping[str, DataFrame], schema: Schema, plan: TablePlan
     """
     kept = {fk.name for fk in schema.table(plan.table).foreign_keys if fk.kept_orphans}
     filters: dict[str, np.ndarray] = {}
-    edges: list[LinkPlan | OwnerPlan] = [*([plan.owner] if plan.owner else []), *plan.matched]
+    edges: list[Edge] = [*([plan.owner] if plan.owner else []), *plan.matched]
     for edge in edges:
         if edge.name in kept:
             keys = [quoted(c).alias(p) for c, p in zip(edge.columns, edge.parent_columns, strict=True)]

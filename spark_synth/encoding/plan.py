@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, ordered_features
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, LinkPlan, OwnerPlan
 from spark_synth.encoding.join_plan import BlockPlan, CodePlan, SetPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.orphan_plan import OrphanPlan
@@ -120,7 +120,7 @@ class TablePlan:
         return [] if self.reference else [k for k in self.links if not k.reference]
 
     @property
-    def edges(self) -> list[OwnerPlan | LinkPlan]:
+    def edges(self) -> list[Edge]:
         """All foreign keys: that of the owner and the links."""
         return [*([self.owner] if self.owner else []), *self.links]
 

@@ -23,7 +23,6 @@ STEPS = 64  # ranks in a factor of e: a few thousand in all, whatever the rows
 UNIT = 1 << 30
 RARE = 1e-3  # mean degree added to that of a cluster
 LAST = -(1 << 20)  # rank of a target that nobody asks for
-MANY = 1 << 62  # rows of a target that nothing bounds
 
 
 def group_degrees(
@@ -44,8 +43,8 @@ def group_degrees(
     rarity = (stubs / max(1, sum(n for _, n in sizes)) + RARE) / (F.col("__mean") + RARE)
     placed = placed.withColumn("__luck", F.greatest(F.pow(chance, rarity), F.lit(1 / UNIT)))
     placed = placed.withColumn("__group", F.coalesce("__group", -1 - F.col("__idx"))).drop("__mean")
-    most = F.coalesce("__most", F.lit(MANY)) if "__most" in targets.columns else F.lit(MANY)
-    placed = placed.withColumn("__most", most.cast("bigint"))
+    if "__most" not in targets.columns:
+        placed = placed.withColumn("__most", F.lit(None).cast("bigint"))  # the least of it and another is the other
     if not alone and stubs and rows:
         placed = placed.withColumns({"__scale": F.lit(1.0), "__score": F.col("size") + F.col("__luck")})
         for n in range(ROUNDS):

@@ -15,14 +15,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import AnyOf, Bloom
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, LinkPlan
 from spark_synth.encoding.keys import KeyPlan, make_keys
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.generation.block import read_filters
 from spark_synth.generation.degrees import running_total, to_real_distribution
 from spark_synth.generation.run import Generation
-
-Edge = LinkPlan | OwnerPlan
 
 
 def orphan_targets(run: Generation, table: str, edge: Edge, rows: int) -> DataFrame:

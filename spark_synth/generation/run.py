@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
+from spark_synth.encoding.edge_plan import Edge, LinkPlan
 from spark_synth.encoding.plan import TablePlan
 
 Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
@@ -62,6 +62,6 @@ class Generation:
         """Rows of a table by the ratio alone."""
         return max(1, round(self.plans[table].rows * self.ratio))
 
-    def degree_of(self, table: str, edge: LinkPlan | OwnerPlan) -> int:
+    def degree_of(self, table: str, edge: Edge) -> int:
         """Which degree of the parent counts the rows of `table` under a foreign key."""
         return self.plans[edge.parent].degree_of(table, edge.name)

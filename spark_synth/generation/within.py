@@ -13,16 +13,17 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.at_once import written
+from spark_synth.encoding.edge_plan import Edge
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.views import key_text, quoted
 from spark_synth.generation.degrees import prefix_sums, spread
-from spark_synth.generation.group_degrees import MANY, group_degrees
+from spark_synth.generation.group_degrees import group_degrees
 from spark_synth.generation.matching import numbered
-from spark_synth.generation.orphans import Edge
 from spark_synth.generation.run import Generation
 
 CELL = ["__group", "__cell"]
 COUNTS = ("__rows", "__stubs")
+MANY = 1 << 62  # rows of a target that nothing bounds
 
 
 def match_within(
