@@ -127,6 +127,11 @@ def _check_foreign_key(schema: Schema, name: str, fk: ForeignKey) -> None:
             f"foreign key {fk.name} of table {name!r} lists ({ours}) against ({theirs}) of {fk.parent}: "
             "name the columns of both sides in the same order"
         )
+    if child.reference and not parent.reference:
+        raise UserError(
+            f"foreign key {fk.name} of table {name!r}, which keeps its real rows (reference: true), leads to "
+            f"{fk.parent!r}, whose rows are made anew: mark {fk.parent!r} reference: true too, or {name!r} no longer"
+        )
     for ours, theirs in zip(fk.columns, fk.parent_columns, strict=True):
         check_same_type(name, ours, child.columns[ours].type, fk, theirs, parent.columns[theirs].type)
 

@@ -81,6 +81,15 @@ def test_each_contradiction_is_one_clear_line(spoil: Callable[[Schema], None], m
     assert message in str(error.value)
 
 
+def test_a_reference_table_cannot_refer_to_rows_that_are_new() -> None:
+    schema = _shop()
+    schema.tables["order"].reference = True
+    with pytest.raises(UserError, match="'order', which keeps .* leads to 'customer', .*: mark 'customer' ref"):
+        check_schema(schema)
+    schema.tables["customer"].reference = True
+    check_schema(schema)
+
+
 def test_a_composite_key_in_another_order_is_refused() -> None:
     schema = Schema().add_table("a", ["x", "y"]).add_table("b", "id").add_foreign_key("b.(y,x)", "a.(x,y)")
     with pytest.raises(UserError, match=r"lists \(y, x\) against \(x, y\) of a: .* in the same order"):

@@ -43,6 +43,7 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
         shapes.cycle_of_three,
         shapes.apart,
         shapes.references,
+        shapes.reference_chain,
         shapes.reference_in_key,
         shapes.hub,
         shapes.long_family,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from spark_synth.schema import Schema
-from spark_synth.schema.model import ForeignKey
+from spark_synth.schema.model import ForeignKey, Table
 from tests.zoo.draws import Tables
 
 ORPHAN = 999_999
@@ -44,27 +45,39 @@ class Edge:
 
 
 def check_tables(schema: Schema, real: Tables, made: Tables) -> None:
-    """Rows, keys and every foreign key of the made tables."""
+    """Rows, keys and every foreign key of the made tables; all that is wrong with them is told together."""
+    problems: list[str] = []
     for name, table in schema.tables.items():
-        rows, key = made[name], list(table.primary_key)
-        assert list(rows.columns) == list(real[name].columns)
-        dropped = sum(
-            (real[name][list(fk.columns)] == ORPHAN).any(axis=1).sum()
-            for fk in table.foreign_keys
-            if fk.orphans == "drop"
-        )
-        expected = len(real[name]) - dropped
-        assert abs(len(rows) - expected) <= max(1, 0.05 * expected), name
-        assert not key or not rows.duplicated(key).any(), f"{name}: keys repeat"
-        assert not key or rows[key].notna().all(axis=None), f"{name}: NULL in a key"
+        _gather(problems, check_rows, name, table, real[name], made[name])
         for fk in table.foreign_keys:
             edge = Edge(
                 fk, real[name], real[fk.parent], made[name], made[fk.parent], schema.tables[fk.parent].reference
             )
             if edge.kept:
-                check_orphans(edge)
-            check_edge(edge)
-    check_ways(schema, real, made)
+                _gather(problems, check_orphans, edge)
+            _gather(problems, check_edge, edge)
+    _gather(problems, check_ways, schema, real, made)
+    assert not problems, "\n".join(problems)
+
+
+def _gather(problems: list[str], check: Callable[..., None], *what: object) -> None:
+    try:
+        check(*what)
+    except AssertionError as error:
+        problems.append(str(error).splitlines()[0])
+
+
+def check_rows(name: str, table: Table, real: pd.DataFrame, made: pd.DataFrame) -> None:
+    """Columns, number of rows, primary key."""
+    key = list(table.primary_key)
+    assert list(made.columns) == list(real.columns), f"{name}: columns {list(made.columns)}"
+    dropped = sum(
+        (real[list(fk.columns)] == ORPHAN).any(axis=1).sum() for fk in table.foreign_keys if fk.orphans == "drop"
+    )
+    expected = len(real) - dropped
+    assert abs(len(made) - expected) <= max(1, 0.05 * expected), f"{name}: {len(made)} rows, expected {expected}"
+    assert not key or not made.duplicated(key).any(), f"{name}: keys repeat"
+    assert not key or made[key].notna().all(axis=None), f"{name}: NULL in a key"
 
 
 def check_ways(schema: Schema, real: Tables, made: Tables) -> None:

@@ -66,11 +66,11 @@ def _wide(d: Rng) -> Shape:
 
 
 def _link(schema: Schema, made: Tables, d: Rng) -> None:
-    """Let tables refer to roots of earlier components, some rows to none."""
+    """Let tables refer to roots of earlier components, some rows to none; references, whose real rows stay, do not."""
     numbered = [t for t, rows in made.items() if "id" in rows and pd.api.types.is_integer_dtype(rows["id"])]
     roots = [t for t in numbered if schema.tables[t].primary_key == ("id",) and not schema.tables[t].foreign_keys]
     for i, table in enumerate(roots[1:], 1):
-        if d.rng.random() > LINKED:
+        if d.rng.random() > LINKED or schema.tables[table].reference:
             continue
         parent = roots[d.rng.integers(0, i)]
         made[table] = made[table].assign(elsewhere=d.pick(made[parent]["id"], len(made[table]), null=0.2))

@@ -228,6 +228,20 @@ def references(d: Rng) -> Shape:
     return schema, {**tables, "ref": ref}
 
 
+def reference_chain(d: Rng) -> Shape:
+    """References that refer to each other and to themselves, with a table that refers to both."""
+    schema, tables = two_children(d)
+    region, country = d.parent(6), d.parent(20)
+    country["region"], country["near"] = d.pick(region["id"], 20), d.pick(country["id"], 20, null=0.3)
+    keyed(schema, region="id", country="id")
+    for t in ("region", "country"):
+        schema.tables[t].reference = True
+    schema.add_foreign_key("country.region", "region.id").add_foreign_key("country.near", "country.id")
+    tables["p"]["country"], tables["p"]["region"] = d.pick(country["id"], MANY), d.pick(region["id"], MANY)
+    schema.add_foreign_key("p.country", "country.id").add_foreign_key("p.region", "region.id")
+    return schema, {**tables, "region": region, "country": country}
+
+
 def reference_in_key(d: Rng) -> Shape:
     """A join table into a reference, each pair once, and a table that extends the reference."""
     p, ref = d.parent(300), d.parent(24)
