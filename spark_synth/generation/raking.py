@@ -1,5 +1,5 @@
-"""Codes of rows as often as they should be: links to each cluster as its rows offer; no link, orphans and a table's own
-code as in the real table."""
+"""Codes of rows as often as they should be: links to each cluster as its rows offer; no link, orphans, the levels of a
+self reference and a table's own code as in the real table."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
     """
-    aims = _link_aims(run, plan, job.count)
+    aims = _link_aims(run, plan, job.count) + _level_aims(run, plan)
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_own_aim(run, plan))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
@@ -134,6 +134,17 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
         if len(shares) > 1:
             aims.append(_Aim(link.at, groups, shares, BALANCED if many else NEAR))
     return aims
+
+
+def _level_aims(run: Generation, plan: TablePlan) -> list[_Aim]:
+    """Of every self reference that goes by levels: how many rows lie how deep, first those without a row above."""
+    if plan.code and plan.code.follows:
+        return []
+    found = []
+    for link in (k for k in plan.matched if k.levels):
+        counts = _real_counts(run, plan.table, link.level_at)
+        found.append(_Aim(link.level_at, np.arange(len(counts)), counts / counts.sum(), NEAR))
+    return found
 
 
 def _own_aim(run: Generation, plan: TablePlan) -> _Aim:

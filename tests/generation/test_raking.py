@@ -77,20 +77,35 @@ def test_rows_are_of_every_cluster_as_often_as_real_ones(run: Generation) -> Non
     assert np.abs(tight - real).sum() / 2 < 0.03
 
 
-def test_as_many_rows_have_no_target_as_real_ones(run: Generation) -> None:
-    """Of 1,500 rows 600 have none; the others are too few for 100 clusters to be told apart."""
-    plan = TablePlan("few", {"t": "bigint"}, 1500, links=[LinkPlan("few.t", ("t",), "t", ("id",), False, True)])
-    plan.links[0].clusters, plan.links[0].at, plan.cards = 100, 0, [101]
-    counts = [600.0, *[9.0] * 100]
-    spec = GeneratorSpec(cards=plan.cards, frequencies=[counts], hidden=8, head=4)
-    save_model(Path(run.models) / "few", plan, spec, STRUCTURE)
-    run = replace(run, plans={"few": plan})
+def structure_shares(run: Generation, plan: TablePlan, frequencies: list[list[float]]) -> list[np.ndarray]:
+    """Of a root table whose network leans: shares of the codes of its first sub-column, as drawn and as raked."""
+    spec = GeneratorSpec(cards=plan.cards, frequencies=frequencies, hidden=8, head=4)
+    save_model(Path(run.models) / plan.table, plan, spec, STRUCTURE)
+    run = replace(run, plans={plan.table: plan})
     families = families_of(run, plan)
-    job = BlockJob(run.models, "few", run.seed, families.count, families.keys, False)
+    job = BlockJob(run.models, plan.table, run.seed, families.count, families.keys, False)
     shares = []
     for tilt in ({}, raked(run, plan, families, job)):
         maker = structure_maker(replace(job, tilt=tilt))
         rows = run.per_block(families.cut, families.blocks, maker, structure_fields(plan))
         codes = np.array([r["code"] for r in rows.select(F.col("__codes").getItem(0).alias("code")).collect()])
-        shares.append(float((codes == 0).mean()))
-    assert len(codes) == 1500 and shares == [pytest.approx(0.2, abs=0.05), pytest.approx(0.4, abs=0.004)]
+        assert len(codes) == plan.rows
+        shares.append(np.bincount(codes, minlength=plan.cards[0]) / len(codes))
+    return shares
+
+
+def test_as_many_rows_have_no_target_as_real_ones(run: Generation) -> None:
+    """Of 1,500 rows 600 have none; the others are too few for 100 clusters to be told apart."""
+    plan = TablePlan("few", {"t": "bigint"}, 1500, links=[LinkPlan("few.t", ("t",), "t", ("id",), False, True)])
+    plan.links[0].clusters, plan.links[0].at, plan.cards = 100, 0, [101]
+    loose, tight = structure_shares(run, plan, [[600.0, *[9.0] * 100]])
+    assert [loose[0], tight[0]] == [pytest.approx(0.2, abs=0.05), pytest.approx(0.4, abs=0.004)]
+
+
+def test_rows_of_a_self_reference_are_as_deep_as_real_ones(run: Generation) -> None:
+    link = LinkPlan("staff.boss", ("boss",), "staff", ("id",), False, True, late=True, clusters=2, levels=4)
+    plan = TablePlan("staff", {"id": "bigint", "boss": "bigint"}, 1500, links=[link])
+    link.level_at, link.at, plan.cards = 0, 1, [4, 3]
+    loose, tight = structure_shares(run, plan, [[600.0, 450.0, 300.0, 150.0], [600.0, 450.0, 450.0]])
+    real = np.array([0.4, 0.3, 0.2, 0.1])
+    assert np.abs(loose - real).sum() > 0.3 and np.abs(tight - real).max() < 0.004
