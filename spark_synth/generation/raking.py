@@ -51,13 +51,15 @@ def room_of(run: Generation, plan: TablePlan) -> dict[int, list[int]]:
 
 def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -> dict[int, np.ndarray]:
     """What to add to the logits of codes, so that rows ask of every cluster what its rows offer, as many as in reality
-    have no target, and rows are themselves of every cluster as often as real ones.
+    have no target, and rows are of every cluster, and every level of a self reference, as often as real ones.
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
     """
-    aims = _link_aims(run, plan, job.count) + _level_aims(run, plan)
+    aims = _link_aims(run, plan, job.count)
+    if not (plan.code and plan.code.follows):  # else the code of a row tells its level
+        aims += [_real_aim(run, plan, k.level_at, NEAR) for k in plan.matched if k.levels]
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
-        aims.append(_own_aim(run, plan))
+        aims.append(_real_aim(run, plan, plan.code.at, BALANCED))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     every = -(-families.blocks // RAKE_BLOCKS)
     sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
@@ -110,7 +112,7 @@ class _Aim:
     at: int
     groups: np.ndarray
     shares: np.ndarray
-    balanced: float = BALANCED
+    balanced: float
 
     @property
     def codes(self) -> int:
@@ -136,21 +138,10 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
     return aims
 
 
-def _level_aims(run: Generation, plan: TablePlan) -> list[_Aim]:
-    """Of every self reference that goes by levels: how many rows lie how deep, first those without a row above."""
-    if plan.code and plan.code.follows:
-        return []
-    found = []
-    for link in (k for k in plan.matched if k.levels):
-        counts = _real_counts(run, plan.table, link.level_at)
-        found.append(_Aim(link.level_at, np.arange(len(counts)), counts / counts.sum(), NEAR))
-    return found
-
-
-def _own_aim(run: Generation, plan: TablePlan) -> _Aim:
-    assert plan.code is not None
-    counts = _real_counts(run, plan.table, plan.code.at)
-    return _Aim(plan.code.at, np.arange(len(counts)), counts / counts.sum())
+def _real_aim(run: Generation, plan: TablePlan, at: int, balanced: float) -> _Aim:
+    """Every code of a sub-column as often as real rows have it."""
+    counts = _real_counts(run, plan.table, at)
+    return _Aim(at, np.arange(len(counts)), counts / counts.sum(), balanced)
 
 
 def _link_counts(run: Generation, plan: TablePlan, link: LinkPlan) -> np.ndarray:
