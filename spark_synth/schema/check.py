@@ -104,6 +104,18 @@ def _check_foreign_key(schema: Schema, name: str, fk: ForeignKey) -> None:
             f"{suggestion(fk.parent, schema.tables)}: correct 'parent' or declare the table"
         )
     child, parent = schema.tables[name], schema.tables[fk.parent]
+    _check_key_columns(child, name, parent, fk)
+    if child.reference and not parent.reference:
+        raise UserError(
+            f"foreign key {fk.name} of table {name!r}, which keeps its real rows (reference: true), leads to "
+            f"{fk.parent!r}, whose rows are made anew: mark {fk.parent!r} reference: true too, or {name!r} no longer"
+        )
+    for ours, theirs in zip(fk.columns, fk.parent_columns, strict=True):
+        check_same_type(name, ours, child.columns[ours].type, fk, theirs, parent.columns[theirs].type)
+
+
+def _check_key_columns(child: Table, name: str, parent: Table, fk: ForeignKey) -> None:
+    """Refuse a foreign key whose columns do not pair up, one by one and in order, with those that it references."""
     if not fk.columns or not fk.parent_columns:
         raise UserError(
             f"foreign key {fk.name} of table {name!r} names no columns: give 'columns' and, "
@@ -127,13 +139,6 @@ def _check_foreign_key(schema: Schema, name: str, fk: ForeignKey) -> None:
             f"foreign key {fk.name} of table {name!r} lists ({ours}) against ({theirs}) of {fk.parent}: "
             "name the columns of both sides in the same order"
         )
-    if child.reference and not parent.reference:
-        raise UserError(
-            f"foreign key {fk.name} of table {name!r}, which keeps its real rows (reference: true), leads to "
-            f"{fk.parent!r}, whose rows are made anew: mark {fk.parent!r} reference: true too, or {name!r} no longer"
-        )
-    for ours, theirs in zip(fk.columns, fk.parent_columns, strict=True):
-        check_same_type(name, ours, child.columns[ours].type, fk, theirs, parent.columns[theirs].type)
 
 
 def check_same_type(
