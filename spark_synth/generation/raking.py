@@ -120,13 +120,14 @@ class _Aim:
 
 
 def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
-    """Of every link that is matched now; where rows are few for its clusters, only of whether there is a target."""
+    """Of every link but those whose levels tell where it leads. Of one that is filled last, or where rows are few for
+    its clusters, only of whether there is a target."""
     aims = []
     for link in plan.matched:
-        if link.late:
+        if link.levels:
             continue
         first, codes = int(link.nullable), np.arange(link.codes)
-        many = rows >= RAKE_ROWS * link.clusters
+        many = not link.late and rows >= RAKE_ROWS * link.clusters
         groups = codes if many else codes.clip(max=first) + (codes >= first + link.clusters)
         shares = np.bincount(groups, _link_counts(run, plan, link))
         shares = shares / max(1.0, shares.sum())

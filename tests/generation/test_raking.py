@@ -102,6 +102,14 @@ def test_as_many_rows_have_no_target_as_real_ones(run: Generation) -> None:
     assert [loose[0], tight[0]] == [pytest.approx(0.2, abs=0.05), pytest.approx(0.4, abs=0.004)]
 
 
+def test_as_many_rows_have_no_link_that_is_filled_last_as_real_ones(run: Generation) -> None:
+    link = LinkPlan("late.t", ("t",), "t", ("id",), False, True, late=True, clusters=3, at=0)
+    plan = TablePlan("late", {"t": "bigint"}, 1500, links=[link])
+    plan.cards = [4]
+    loose, tight = structure_shares(run, plan, [[600.0, 450.0, 300.0, 150.0]])
+    assert [loose[0], tight[0]] == [pytest.approx(0.2, abs=0.05), pytest.approx(0.4, abs=0.004)]
+
+
 def test_rows_of_a_self_reference_are_as_deep_as_real_ones(run: Generation) -> None:
     link = LinkPlan("staff.boss", ("boss",), "staff", ("id",), False, True, late=True, clusters=2, levels=4)
     plan = TablePlan("staff", {"id": "bigint", "boss": "bigint"}, 1500, links=[link])
