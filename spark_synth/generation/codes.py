@@ -15,7 +15,7 @@ import torch
 from spark_synth.encoding.plan import STRUCTURE, TablePlan
 from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
-from spark_synth.generation.masks import Given, Room, Together
+from spark_synth.generation.masks import Given, Room, Segments, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.autoregressive import Autoregressive, read_model
@@ -66,7 +66,7 @@ def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]
     number = int(block["block"].iloc[0])
     generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
     context, sizes = _context(block, len(plan.context_cards)), _sizes(block)
-    room, above = _room(job, context), torch.from_numpy(context)
+    room, above = _room(job, context, block), torch.from_numpy(context)
     if plan.blocks:
         codes = draw_blocks(plan.blocks, above, sizes[0], generator, room, tilt.get(0)).numpy()
     else:
@@ -93,7 +93,7 @@ def value_codes(
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
-    room = _room(job, context)
+    room = _room(job, context, block)
     known = _known(block, "__references", len(job.given))
     given = (
         Given(dict(zip(job.given, known.numpy().T, strict=True)), plan.cards, lengths) if known is not None else None
@@ -104,8 +104,11 @@ def value_codes(
     return codes, context, clock
 
 
-def _room(job: BlockJob, context: np.ndarray) -> Room | None:
-    return Room(job.room, (context != ABSENT).any(1)) if job.room else None
+def _room(job: BlockJob, context: np.ndarray, block: pd.DataFrame) -> Room | None:
+    if not job.room:
+        return None
+    start, rows, size, row = (block[c].to_numpy(np.int64) for c in ("start", "rows", "size", "row"))
+    return Room(job.room, (context != ABSENT).any(1), Segments(start, rows, size, row - start))
 
 
 def _turn(job: BlockJob) -> str:

@@ -3,30 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from spark_synth.models.base import Masks
 from spark_synth.models.batch import ABSENT
 
+GOLDEN, SCATTER = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03  # odd; their multiples are evenly spread over 64 bits
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Which rows of its family each segment has, int64 (B,) each: how many `rows` from `start` on, of `size`; `family`
+    is a number that its segments have in common."""
+
+    start: np.ndarray
+    rows: np.ndarray
+    size: np.ndarray
+    family: np.ndarray
+
+    def parts(self, room: np.ndarray) -> np.ndarray:
+        """int32 (B, K): how often each segment may have each code, in proportion to its rows; `room` in all of them."""
+        rank, family = np.empty(len(room), np.uint64), self.family.astype(np.uint64)[:, None]
+        rank[np.argsort(room, kind="stable")] = np.arange(len(room))  # rounding evens out among codes of like room
+        turned = (rank * np.uint64(GOLDEN) + family * np.uint64(SCATTER)) >> np.uint64(32)
+        size = self.size[:, None]
+        phase = (turned * size.astype(np.uint64) >> np.uint64(32)).astype(np.int64)  # from 0 to size - 1
+        before, after = ((at[:, None] * room + phase) // size for at in (self.start, self.start + self.rows))
+        parts: np.ndarray = (after - before).astype(np.int32)
+        return parts
+
 
 class Room:
     """Implements models.base.Masks: a family links to a target once, so to a cluster as often as it has targets.
 
-    room: (K,) by sub-column, how often each code may occur in a family. owned: bool (B,), the families that this holds
-    for; rows without an owner are none.
+    The segments of a long family, which are drawn apart, have other targets each. room: (K,) by sub-column, how often
+    each code may occur in a family. owned: bool (B,), the families that this holds for; rows without an owner are none.
+    segments: None if all families are whole.
     """
 
-    def __init__(self, room: Mapping[int, Sequence[int]], owned: np.ndarray) -> None:
+    def __init__(self, room: Mapping[int, Sequence[int]], owned: np.ndarray, segments: Segments | None = None) -> None:
         self.room, self.owned = {j: np.asarray(most) for j, most in room.items()}, owned
+        self.part = {j: most[None].astype(np.int32) for j, most in self.room.items()}  # of each segment, or of all
         self.used = {j: np.zeros((len(owned), len(most)), dtype=np.int32) for j, most in room.items()}
+        self.share = np.ones((len(owned), 1))  # of its family's rows that each segment has
+        if segments and len(cut := np.flatnonzero(owned & (segments.rows < segments.size))):
+            some = Segments(*(getattr(segments, f.name)[cut] for f in fields(segments)))
+            self.share[cut, 0] = some.rows / some.size
+            for j, most in self.room.items():
+                self.part[j] = self.part[j].repeat(len(owned), 0)
+                self.part[j][cut] = some.parts(most)
 
     def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
         """float32 (active, K), or None for all: the share of each code that is left; all where nothing is."""
         if column not in self.room:
             return None
-        room = self.room[column]
-        left = ((room - self.used[column][:active]) / np.maximum(room, 1)).clip(min=0).astype(np.float32)
+        left = (self.part[column][:active] - self.used[column][:active]).clip(min=0)
+        left = (left / (np.maximum(self.room[column], 1) * self.share[:active])).astype(np.float32)
         allowed: np.ndarray = np.where(left.any(1, keepdims=True), left, np.float32(1))
         return allowed
 
