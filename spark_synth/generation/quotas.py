@@ -2,7 +2,8 @@
 
 Which row of a reference table a made row refers to is one of its values, drawn with the others. What a network draws is
 near the real shares, not equal to them; rows of a key that was drawn too often are given one that was drawn too seldom,
-and the values of their families are drawn again, given these keys.
+and the values of their families are drawn again, given these keys. Siblings with the same key are given another one
+together: a plane flies for one carrier.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
-from spark_synth.generation.degrees import ranks, scattering
+from spark_synth.generation.degrees import prefix_sums, scattering
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
@@ -82,7 +83,6 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Ma
     if not moved:
         return rows
     before, ends, names = np.cumsum(many) - many, np.cumsum(few), np.array(codec.categories, dtype=object)
-    factor = scattering(moved)
     index = pd.Index(codec.categories, dtype=object)
 
     @pandas_udf("int")  # type: ignore[call-overload,untyped-decorator]
@@ -91,17 +91,25 @@ def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Ma
         return pd.Series(np.where((at >= 0) & (many[at] > 0), at, -1))
 
     @pandas_udf("string")  # type: ignore[call-overload,untyped-decorator]
-    def dealt(cell: pd.Series, rank: pd.Series) -> pd.Series:
+    def dealt(text: pd.Series, cell: pd.Series, rank: pd.Series) -> pd.Series:
         c, r = cell.to_numpy(), rank.to_numpy(np.int64)
-        number = r * many[c] // have[c]  # evenly spread over the rows of a key
-        goes = (r + 1) * many[c] // have[c] > number
-        to = np.searchsorted(ends, (before[c] + number) * factor % moved, side="right")
-        return pd.Series(names[np.where(goes, to, c)])
+        to = np.searchsorted(ends, before[c] + r, side="right").clip(max=len(names) - 1)
+        return text.where((c < 0) | (r >= many[c]), pd.Series(names[to]))
 
-    found = rows.withColumn("__cell", place(column))
-    ranked, _ = ranks(found.where("__cell >= 0"), "__cell")
-    changed = ranked.withColumn(column, dealt("__cell", "__start")).select(*rows.columns)
-    return changed.unionByName(found.where("__cell < 0").select(*rows.columns))
+    siblings = Window.partitionBy("__segment", "__cell").orderBy("__idx")
+    found = rows.withColumn("__cell", place(column)).withColumn("__own", F.row_number().over(siblings) - 1)
+    groups = found.where("__cell >= 0").groupBy("__segment", "__cell").agg(F.count(F.lit(1)).alias("__rows"))
+    groups = groups.withColumn("__idx", _scattered(F.col("__segment"), sum(counted.values())))
+    ranked, _ = prefix_sums(groups, "__rows", "__cell")
+    placed = found.join(ranked.select("__segment", "__cell", "__start"), ["__segment", "__cell"], "left")
+    rank = F.coalesce(F.col("__start") + F.col("__own"), F.lit(0))
+    return placed.withColumn(column, dealt(column, "__cell", rank)).select(*rows.columns)
+
+
+def _scattered(number: Column, size: int) -> Column:
+    """A bijection of 0..size-1 that takes neighbours apart."""
+    factor, modulus = (F.lit(n).cast("decimal(38,0)") for n in (scattering(size), size))
+    return F.pmod(number.cast("decimal(38,0)") * factor, modulus).cast("bigint")
 
 
 def _drawn_names(plan: TablePlan) -> dict[str, str]:

@@ -75,6 +75,22 @@ def test_keys_get_their_real_shares(spark: SparkSession, plan: TablePlan, drawn:
     assert {r["__segment"] for r in moved.collect()} == changed  # nor a family drawn again for nothing
 
 
+def test_siblings_with_the_same_key_get_another_together(spark: SparkSession, plan: TablePlan, tmp_path: Path) -> None:
+    """100 families of ten rows, each with one key but for a row in the middle: 60 of "a", 40 of "b"."""
+    plan.unique = []
+    plan.values[0].codecs = [CategoricalCodec(True, NAMES, [300.0, 400.0, 200.0, 100.0])]
+    family, place = F.floor(F.col("id") / 10), F.col("id") % 10
+    key = F.when(place == 5, "d").otherwise(F.when(family % 10 < 6, "a").otherwise("b"))
+    rows = spark.range(1000).select(F.col("id").alias("__idx"), key.alias("x0"), (family * 10).alias("__segment"))
+    moved = {r["__segment"]: r["__references"] for r in settled(run_in(spark, tmp_path), plan, rows).collect()}
+    drawn = np.where(np.arange(100) % 10 < 6, 1, 2)[:, None].repeat(10, 1)
+    drawn[:, 5] = 4
+    made = np.array([moved.get(10 * f, codes) for f, codes in enumerate(drawn.tolist())])
+    assert np.bincount(made.ravel()).tolist() == [0, 300, 400, 200, 100]
+    one = np.delete(made, 5, 1)
+    assert (one.min(1) < one.max(1)).sum() <= 2  # torn: the last that "a" gives away, and the first that "c" gets
+
+
 def test_rows_without_keys_that_need_to_move_are_left_alone(
     spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path
 ) -> None:
