@@ -4,6 +4,7 @@ edges of a join table by these codes."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -75,7 +76,7 @@ def fit_codes(
         frame = with_codes(frames[t], plans[t], mine, {c for _, k in to for _, c in k.copies}, seed)
         for n, link in enumerate(plans[t].matched):
             if link.parent == t:
-                frame = _with_levels(frame, link, n, lambda df, name: written(df, f"{work}/levels/{t}/{name}"))
+                frame = _with_levels(frame, link, n, partial(_written_in, f"{work}/levels/{t}/{n}"))
         frame = written(frame, f"{work}/coded/{t}")
         _fit_targets(frame, plans[t], to)
         _fit_follows(frame, plans[t])
@@ -83,6 +84,10 @@ def fit_codes(
         note(f"codes of {t}")
 
     each(coded_tables(plans), code)
+
+
+def _written_in(folder: str, df: DataFrame, name: str) -> DataFrame:
+    return written(df, f"{folder}/{name}")
 
 
 def _fit_targets(frame: DataFrame, plan: TablePlan, to: list[tuple[TablePlan, LinkPlan]]) -> None:

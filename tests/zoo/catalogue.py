@@ -23,6 +23,7 @@ SHAPES: dict[str, Callable[[Rng], Shape]] = {
         shapes.null_owner,
         shapes.null_link,
         shapes.self_reference,
+        shapes.two_self_references,
         shapes.self_reference_with_owner,
         shapes.composite_parent,
         shapes.order_lines,

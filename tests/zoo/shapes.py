@@ -86,6 +86,16 @@ def self_reference(d: Rng) -> Shape:
     return keyed(Schema(), p="id").add_foreign_key("p.boss", "p.id"), {"p": p}
 
 
+def two_self_references(d: Rng) -> Shape:
+    """A mother and a father, both unknown of some."""
+    schema, tables = self_reference(d)
+    p = tables["p"]
+    father = np.array([d.rng.integers(0, max(1, i)) for i in range(MANY)])
+    known = (d.rng.random(MANY) < 0.7) & (np.arange(MANY) > 0)
+    tables["p"] = p.assign(father=pd.Series(p["id"].to_numpy()[father]).where(known).astype("Int64"))
+    return schema.add_foreign_key("p.father", "p.id"), tables
+
+
 def self_reference_with_owner(d: Rng) -> Shape:
     p = d.parent(MANY)
     c = d.child(p, "pid", 3)
