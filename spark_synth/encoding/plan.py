@@ -166,6 +166,11 @@ class TablePlan:
         return max((k.at + 1 for k in self.matched), default=own)
 
     @property
+    def even(self) -> list[int]:
+        """Sub-columns whose first code says that a link leads nowhere."""
+        return [k.level_at if k.levels else k.at for k in self.matched if k.levels or k.nullable]
+
+    @property
     def fixed(self) -> int:
         """Leading sub-columns that are known when the values of a row are drawn: structure, and what links lead to."""
         return self.structure + sum(len(k.carried) for k in self.matched)

@@ -57,7 +57,8 @@ def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
 
 def tilts(job: BlockJob) -> dict[int, Tilt]:
     """By sub-column what is added to its logits; each is used for one block, as it counts what is drawn with it."""
-    return {j: Tilt(torch.from_numpy(t)) for j, t in job.tilt.items()}
+    even = read_plan(job.folder, job.table).even
+    return {j: Tilt(torch.from_numpy(t), j in even) for j, t in job.tilt.items()}
 
 
 def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]) -> np.ndarray:

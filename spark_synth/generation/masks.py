@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +22,10 @@ class Segments:
     rows: np.ndarray
     size: np.ndarray
     family: np.ndarray
+
+    def only(self, at: np.ndarray) -> Segments:
+        """Those with these numbers."""
+        return Segments(self.start[at], self.rows[at], self.size[at], self.family[at])
 
     def parts(self, room: np.ndarray) -> np.ndarray:
         """int32 (B, K): how often each segment may have each code, in proportion to its rows; `room` in all of them."""
@@ -49,7 +53,7 @@ class Room:
         self.used = {j: np.zeros((len(owned), len(most)), dtype=np.int32) for j, most in room.items()}
         self.share = np.ones((len(owned), 1))  # of its family's rows that each segment has
         if segments and len(cut := np.flatnonzero(owned & (segments.rows < segments.size))):
-            some = Segments(*(getattr(segments, f.name)[cut] for f in fields(segments)))
+            some = segments.only(cut)
             self.share[cut, 0] = some.rows / some.size
             for j, most in self.room.items():
                 self.part[j] = self.part[j].repeat(len(owned), 0)

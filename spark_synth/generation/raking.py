@@ -61,16 +61,19 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_real_aim(run, plan, plan.code.at, BALANCED))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
+    best, nearest = tilt, np.inf
     every = -(-families.blocks // RAKE_BLOCKS)
     sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
-    for _ in range(_rounds(job.count) if aims else 0):
+    for _ in range(1 + _rounds(job.count) if aims else 0):
         rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
-        expected = _summed(rows, aims)
-        if all(_far(e, a) < a.balanced for e, a in zip(expected, aims, strict=True)):
+        expected = list(zip(_summed(rows, aims), aims, strict=True))
+        far = [_far(counts, aim) for counts, aim in expected]
+        if sum(far) < nearest:
+            best, nearest = tilt, sum(far)
+        if max(far) < 1:
             break
-        for counts, aim in zip(expected, aims, strict=True):
-            tilt[aim.at] += _step(counts, aim.shares)[aim.groups]
-    return tilt
+        tilt = {aim.at: tilt[aim.at] + _step(counts, aim.shares)[aim.groups] for counts, aim in expected}
+    return best
 
 
 def _rounds(rows: int) -> int:
@@ -107,12 +110,14 @@ def _summed(rows: DataFrame, aims: list[_Aim]) -> list[np.ndarray]:
 @dataclass(frozen=True)
 class _Aim:
     """Shares (G,) that groups of the codes of a sub-column should have; groups: int64 (K,), the one of each code;
-    balanced: share of the rows that may be in another group than they should be."""
+    balanced: share of the rows that may be in another group than they should be; first: whether the share of the first
+    must be NEAR in any case."""
 
     at: int
     groups: np.ndarray
     shares: np.ndarray
     balanced: float
+    first: bool = False
 
     @property
     def codes(self) -> int:
@@ -135,7 +140,7 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
             inside = slice(first, first + link.clusters)
             shares[inside] = _supply(run, plan.table, link) * shares[inside].sum()
         if len(shares) > 1:
-            aims.append(_Aim(link.at, groups, shares, BALANCED if many else NEAR))
+            aims.append(_Aim(link.at, groups, shares, BALANCED if many else NEAR, link.nullable))
     return aims
 
 
@@ -159,8 +164,9 @@ def _real_counts(run: Generation, table: str, at: int) -> np.ndarray:
 
 
 def _far(counts: np.ndarray, aim: _Aim) -> float:
-    """Share of the rows that are in another group than they should be."""
-    return 0.5 * float(np.abs(counts / max(1.0, counts.sum()) - aim.shares).sum())
+    """How much is left to do, 1 where it may be left alone."""
+    off = np.abs(counts / max(1.0, counts.sum()) - aim.shares)
+    return max(0.5 * float(off.sum()) / aim.balanced, float(off[0]) / NEAR if aim.first else 0.0)
 
 
 def _step(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -17,14 +17,18 @@ from spark_synth.models.batch import FamilyBatch
 class Tilt:
     """What is added to the logits of a sub-column, and how often its codes are expected in the rows drawn with it.
 
-    added: float (K,); expected: float64 (K,), counted as rows are drawn.
+    added: float (K,); even: its first code is given to as many rows as expected, to one, not by chance; expected:
+    float64 (K,), counted as rows are drawn; due: float64 (), how much of the next row with the first code has come up.
     """
 
     added: Tensor
+    even: bool = False
     expected: Tensor = field(init=False)
+    due: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.expected = torch.zeros(len(self.added), dtype=torch.float64, device=self.added.device)
+        self.due = self.expected.new_tensor(0.5)
 
 
 class Clock(Protocol):

@@ -154,7 +154,29 @@ def drawn(logits: Tensor, generator: torch.Generator, tilt: Tilt | None) -> Tens
     chances = F.softmax(logits, 1).nan_to_num()
     if tilt:
         tilt.expected += chances.sum(0)
-    return inverse_cdf(logits, stratified(likeness(chances), generator))
+    if not (tilt and tilt.even):
+        return inverse_cdf(logits, stratified(likeness(chances), generator))
+    rest = torch.nonzero(~_systematic(chances, generator, tilt))[:, 0]
+    others = logits[rest]
+    others[:, 0] = torch.where(chances[rest, 0] == 1, others[:, 0], float("-inf"))
+    made = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+    made[rest] = inverse_cdf(others, stratified(likeness(F.softmax(others, 1).nan_to_num()), generator))
+    return made
+
+
+def _systematic(chances: Tensor, generator: torch.Generator, tilt: Tilt) -> Tensor:
+    """bool (B,): rows that are given the first code, each with its chance, in all as many as these add up to.
+
+    Systematic sampling with unequal probabilities (Madow, Annals of Mathematical Statistics, 1949), rows that are alike
+    next to each other; what is left over is due when more rows are drawn.
+    """
+    order = _alike(likeness(chances), generator)
+    ends = tilt.due + torch.cumsum(chances[order, 0].double(), 0)
+    whole = torch.floor(ends)
+    chosen = torch.empty(len(order), dtype=torch.bool, device=chances.device)
+    chosen[order] = torch.diff(whole, prepend=whole.new_zeros(1)) > 0
+    tilt.due = ends[-1] - whole[-1]
+    return chosen
 
 
 def inverse_cdf(logits: Tensor, uniform: Tensor) -> Tensor:
@@ -181,8 +203,7 @@ def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
     """
     n, device = len(alike), alike.device
     size = max(1, round(n**0.5))
-    shuffled = torch.randperm(n, generator=generator, device=generator.device).to(device)
-    order = shuffled[alike[shuffled].argsort(stable=True)]
+    order = _alike(alike, generator)
     rows = torch.arange(n, device=device)
     group = rows // size
     inner = (group + _uniform((n,), generator, device)).argsort()
@@ -193,6 +214,12 @@ def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
     out = torch.empty(n, dtype=torch.float64, device=device)
     out[order] = (even.argsort().argsort() + jitter[1]) / n
     return out
+
+
+def _alike(alike: Tensor, generator: torch.Generator) -> Tensor:
+    """int64 (n,): rows in the order of their `likeness`, those that are the same in random order."""
+    shuffled = torch.randperm(len(alike), generator=generator, device=generator.device).to(alike.device)
+    return shuffled[alike[shuffled].argsort(stable=True)]
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
