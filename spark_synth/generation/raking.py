@@ -21,11 +21,11 @@ from spark_synth.generation.run import Generation, Maker
 from spark_synth.models.spec import read_spec
 
 RAKE_ROUNDS = 3
-MORE_ROUNDS = 8  # for a table of few rows, which is quickly drawn: clusters of one or two rows take long to converge
-RAKE_DRAWN = 10_000  # rows drawn in all rounds that are few
+FEW_ROWS, MORE_ROUNDS = 10_000, 8  # quickly drawn, and clusters of one or two rows take long to converge
 RAKE_ROWS = 20  # rows per cluster of a link below which they differ from what they offer by chance
 RAKE_BLOCKS = 16  # blocks at most that the weights of codes are found from
 BALANCED = 0.02  # share of rows outside their cluster's supply that is left alone
+CLOSE = 0.005  # the same of a table of few rows, where 2 % are more rows than its rare clusters have
 NEAR = 0.002  # and of those that have no target, or have one, where they should not
 GRAINS = 1 << 20  # of an expected count, which is added up as whole numbers: the same in any order
 EXPECTED = {"at": "int", "code": "int", "n": "bigint"}
@@ -59,7 +59,7 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     if not (plan.code and plan.code.follows):  # else the code of a row tells its level
         aims += [_real_aim(run, plan, k.level_at, NEAR) for k in plan.matched if k.levels]
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
-        aims.append(_real_aim(run, plan, plan.code.at, BALANCED))
+        aims.append(_real_aim(run, plan, plan.code.at, _balanced(job.count)))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     best, nearest = tilt, np.inf
     every = -(-families.blocks // RAKE_BLOCKS)
@@ -76,8 +76,12 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
     return best
 
 
+def _balanced(rows: int) -> float:
+    return CLOSE if rows <= FEW_ROWS else BALANCED
+
+
 def _rounds(rows: int) -> int:
-    return min(max(RAKE_ROUNDS, RAKE_DRAWN // max(1, rows)), MORE_ROUNDS)
+    return MORE_ROUNDS if rows <= FEW_ROWS else RAKE_ROUNDS
 
 
 def _expecting(job: BlockJob, structure: bool) -> Maker:
@@ -140,7 +144,7 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
             inside = slice(first, first + link.clusters)
             shares[inside] = _supply(run, plan.table, link) * shares[inside].sum()
         if len(shares) > 1:
-            aims.append(_Aim(link.at, groups, shares, BALANCED if many else NEAR, link.nullable))
+            aims.append(_Aim(link.at, groups, shares, _balanced(rows) if many else NEAR, link.nullable))
     return aims
 
 
