@@ -24,15 +24,11 @@ def of_one_order(d: Rng) -> Shape:
     return schema, {**tables, "v": v, "e": e}
 
 
-def tenants(d: Rng, count: int = 120, reference: bool = False) -> Shape:
-    """Every key has its tenant: staff with managers, customers, products, orders (some of no customer), baskets.
-
-    Baskets of a tenant are those of its orders. KS of their numbers is 0.1 for 60 tenants, 0.07 for 120, where
-    the degrees of orders are dealt out anew by chance.
-    """
+def tenants(d: Rng, count: int = 60, reference: bool = False) -> Shape:
+    """Every key has its tenant: staff with managers, customers, products, orders (some of no customer), baskets."""
     t = d.parent(count)
     share = d.rng.dirichlet(np.full(len(t), 2.0))
-    u, q, s, o = (_of_tenants(d, share, n * max(1, count // 60)) for n in (300, 200, 150, 900))
+    u, q, s, o = (_of_tenants(d, share, n) for n in (300, 200, 150, 900))
     above = s.groupby("tenant").cumcount()
     boss = np.where(above > 0, (d.rng.random(len(s)) * np.minimum(above, 4)).astype(int) + 1, 0)
     s["boss"] = pd.Series(boss).where(above > 0).astype("Int64")
