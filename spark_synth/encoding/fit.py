@@ -33,6 +33,7 @@ from spark_synth.encoding.rows import (
     summary_plans,
 )
 from spark_synth.encoding.sets import plan_set
+from spark_synth.encoding.totals import fit_totals
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.graph import filled_last, generation_order, links, owned_children, owners_last
 from spark_synth.schema.joins import Join, before_values
@@ -99,6 +100,7 @@ def fit_database(
         frame = _with_children(t, rows, frames, plans, schema, owners)
         frames[t] = written(frame, f"{work}/frames/{t}")
         _fit_carried(frames[t], plans[t])
+        fit_totals(frames[t], plans[t], schema)
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         note(f"families of {t}")
 

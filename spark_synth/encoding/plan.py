@@ -22,7 +22,7 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
-PLAN_FORMAT = 16  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 17  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on
@@ -57,11 +57,21 @@ class ValuePlan:
 
 
 @dataclass
+class TotalPlan:
+    """Sums of a degree over the rows that have the same `columns`, as over the orders of each tenant: up to 4,096 real
+    ones, ascending, each as often as the others."""
+
+    columns: list[str]
+    sums: list[int]
+
+
+@dataclass
 class DegreePlan:
     """The number of rows of `table` that point at this row by foreign key `edge`.
 
     histogram: [degree, real rows with it]; total: real child rows with a parent; unique: no parent has two.
     by_code: of a small table the real degrees of the rows of each cluster, ascending.
+    totals: for every foreign key that follows from `edge`, the rows that it leads to.
     """
 
     table: str
@@ -71,6 +81,7 @@ class DegreePlan:
     total: int
     unique: bool
     by_code: list[list[int]] = field(default_factory=list)
+    totals: list[TotalPlan] = field(default_factory=list)
     at: int = -1
 
 
@@ -279,7 +290,7 @@ class TablePlan:
         d["sets"] = [SetPlan(**{**x, "carried": tuple(x["carried"])}) for x in d["sets"]]
         d["blocks"] = BlockPlan(**d["blocks"]) if d["blocks"] else None
         d["code"] = CodePlan(**d["code"]) if d["code"] else None
-        d["degrees"] = [DegreePlan(**_codecs(x, "codec")) for x in d["degrees"]]
+        d["degrees"] = [DegreePlan(**_totals(_codecs(x, "codec"))) for x in d["degrees"]]
         d["course"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["course"]]
         d["summaries"] = [SummaryPlan(**_codecs(x, "codec")) for x in d["summaries"]]
         return TablePlan(**d)
@@ -299,6 +310,10 @@ def _value(data: dict[str, Any]) -> dict[str, Any]:
 
 def _codecs(data: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**data, **{n: NumericCodec(**data[n]) for n in names if data[n]}}
+
+
+def _totals(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "totals": [TotalPlan(**t) for t in data["totals"]]}
 
 
 def _tuples(data: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from spark_synth.encoding.views import quoted, time_units
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
+from spark_synth.generation.totals import with_totals
 from spark_synth.generation.within import with_partners
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
@@ -71,9 +72,12 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
         base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
     owners = [F.col("__context"), *([F.array(F.lit(0).cast("smallint"))] if owner.orphans else [])]
     context = F.concat(*owners).alias("__context")
-    seen = parents.select("__idx", *keys, context, base.alias("base"), F.col(f"__deg_{at}"))
+    cell = F.col("__context").getItem(above.code.at) if above.code else F.lit(0)
+    known = [context, base.alias("base"), cell.cast("int").alias("__cell")]
+    seen = parents.select("__idx", *keys, *known, F.col(f"__deg_{at}"))
     total = round(degree.total * run.ratio)
     seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)}, owner)
+    seen = with_totals(run, plan, owner, seen).drop("__cell")
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", "__most")

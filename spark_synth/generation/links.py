@@ -22,6 +22,7 @@ from spark_synth.generation.orphans import orphan_targets, with_orphans
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate, without_repeats
+from spark_synth.generation.totals import with_totals
 from spark_synth.generation.within import match_within, with_partners
 
 
@@ -68,6 +69,8 @@ def link_rows(
     degree, counts = F.col(f"__deg_{at}"), target.degrees[at]
     own = {c: f"__p{i}" for i, c in enumerate(link.columns)}
     seen, most = with_partners(run, plan, seen, own, link)
+    if not link.within:
+        seen = with_totals(run, plan, link, seen)
     if counts.unique and count <= seen.count():
         sized = exact_units(seen, degree, count)
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.encoding.edge_plan import Edge, LinkPlan
+from spark_synth.encoding.edge_plan import Edge
 from spark_synth.encoding.plan import TablePlan
 
 Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
@@ -49,9 +49,9 @@ class Generation:
         """The folder of what is drawn of a table before its values."""
         return f"{self.work}/_structure/{table}"
 
-    def linking(self, table: str, link: LinkPlan) -> str:
-        """The folder of what is made on the way to a link."""
-        return f"{self.work}/_links/{table}/{link.parent}/{self.degree_of(table, link)}"
+    def linking(self, table: str, edge: Edge) -> str:
+        """The folder of what is made on the way to the rows that a foreign key leads to."""
+        return f"{self.work}/_links/{table}/{edge.parent}/{self.degree_of(table, edge)}"
 
     def per_block(self, cut: DataFrame, blocks: int, maker: Maker, fields: Mapping[str, str]) -> DataFrame:
         """What `maker` draws, with these Spark types, of the segments `cut`; partitions are made of whole blocks."""
