@@ -89,6 +89,7 @@ class TrainSettings(_Settings):
     patience: Positive = 6
     holdout: float = Field(default=0.1, gt=0, le=0.5)
     parallel_tables: int | None = Field(default=None, ge=1)
+    checkpoint_minutes: float = Field(default=5, gt=0)  # between two within an epoch; after each there is one
 
 
 class GenerateSettings(_Settings):

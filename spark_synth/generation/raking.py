@@ -55,33 +55,26 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
 
     Iterative proportional fitting of the demand, over a sample of blocks, to the supply (Deming and Stephan, 1940).
     """
-    aims = _link_aims(run, plan, job.count)
+    rounds, balanced = (MORE_ROUNDS, CLOSE) if job.count <= FEW_ROWS else (RAKE_ROUNDS, BALANCED)
+    aims = _link_aims(run, plan, job.count, balanced)
     if not (plan.code and plan.code.follows):  # else the code of a row tells its level
         aims += [_real_aim(run, plan, k.level_at, NEAR) for k in plan.matched if k.levels]
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
-        aims.append(_real_aim(run, plan, plan.code.at, _balanced(job.count)))
+        aims.append(_real_aim(run, plan, plan.code.at, balanced))
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     best, nearest = tilt, np.inf
     every = -(-families.blocks // RAKE_BLOCKS)
     sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
-    for _ in range(1 + _rounds(job.count) if aims else 0):
+    for n in range(1 + rounds if aims else 0):
         rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
         expected = list(zip(_summed(rows, aims), aims, strict=True))
         far = [_far(counts, aim) for counts, aim in expected]
         if sum(far) < nearest:
             best, nearest = tilt, sum(far)
-        if max(far) < 1:
+        if max(far) < 1 or n == rounds:
             break
         tilt = {aim.at: tilt[aim.at] + _step(counts, aim.shares)[aim.groups] for counts, aim in expected}
     return best
-
-
-def _balanced(rows: int) -> float:
-    return CLOSE if rows <= FEW_ROWS else BALANCED
-
-
-def _rounds(rows: int) -> int:
-    return MORE_ROUNDS if rows <= FEW_ROWS else RAKE_ROUNDS
 
 
 def _expecting(job: BlockJob, structure: bool) -> Maker:
@@ -128,7 +121,7 @@ class _Aim:
         return len(self.groups)
 
 
-def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
+def _link_aims(run: Generation, plan: TablePlan, rows: int, balanced: float) -> list[_Aim]:
     """Of every link but those whose levels tell where it leads. Of one that is filled last, or where rows are few for
     its clusters, only of whether there is a target."""
     aims = []
@@ -144,7 +137,7 @@ def _link_aims(run: Generation, plan: TablePlan, rows: int) -> list[_Aim]:
             inside = slice(first, first + link.clusters)
             shares[inside] = _supply(run, plan.table, link) * shares[inside].sum()
         if len(shares) > 1:
-            aims.append(_Aim(link.at, groups, shares, _balanced(rows) if many else NEAR, link.nullable))
+            aims.append(_Aim(link.at, groups, shares, balanced if many else NEAR, link.nullable))
     return aims
 
 

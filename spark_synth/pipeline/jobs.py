@@ -14,7 +14,7 @@ from spark_synth.encoding.training_set import TrainingSet
 from spark_synth.models.spec import GeneratorSpec, SetSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
-from spark_synth.training.fit import FitJob
+from spark_synth.training.job import FitJob
 from spark_synth.training.schedule import head_width
 
 TIED_ROWS = 300  # rows that a table needs for its values to be learnt from its code
@@ -64,6 +64,7 @@ def fit_jobs(
                 model.learning_rate,
                 config.train.patience,
                 config.seed,
+                config.train.checkpoint_minutes * 60,
             )
         )
     return jobs

@@ -50,8 +50,16 @@ class TableOutlook:
 
 
 def slots(spark: SparkSession) -> int:
-    """Tasks that run side by side."""
-    return spark.sparkContext.defaultParallelism
+    """Tasks that run side by side: as many as cores allow, and GPUs where every task takes one."""
+    context = spark.sparkContext
+    conf = context.getConf()
+    by_cores = context.defaultParallelism // int(conf.get("spark.task.cpus", "1"))
+    taken = float(conf.get("spark.task.resource.gpu.amount", "0"))
+    if not taken:
+        return max(1, by_cores)
+    executors = context._jsc.sc().statusTracker().getExecutorInfos()
+    gpus = (len(executors) - 1) * int(conf.get("spark.executor.resource.gpu.amount", "0"))  # one is the driver's
+    return max(1, min(by_cores, int(gpus / taken)))
 
 
 def plan_training(

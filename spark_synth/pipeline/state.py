@@ -97,6 +97,7 @@ def training_fingerprint(config: RunConfig) -> str:
     """Names the training that a configuration asks for: source, schema text, models, training options, seed."""
     asked = config.resolved()
     what = {k: asked[k] for k in ("source", "model", "tables", "break_edges", "train", "seed")}
+    what["train"] = {k: v for k, v in asked["train"].items() if k != "checkpoint_minutes"}  # changes no weight
     path = Path(config.schema_path)
     text = path.read_text() if path.exists() else config.schema_path
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]

@@ -27,7 +27,7 @@ from spark_synth.schema.joins import Join
 from spark_synth.schema.model import ForeignKey
 from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
-from spark_synth.training.fit import FitJob, FitResult
+from spark_synth.training.job import FitJob, FitResult
 from spark_synth.training.place import train_tables
 
 
@@ -131,6 +131,9 @@ def _column_settings(config: RunConfig) -> Any:  # noqa: ANN401
 
 def _watcher(progress: Progress) -> Any:  # noqa: ANN401
     def watch(table: str, entry: dict[str, Any]) -> None:
+        if "note" in entry:
+            progress.note(entry["note"])
+            return
         left = entry["seconds"] / entry["epoch"] * (entry["epochs"] - entry["epoch"])
         progress.epoch(
             table,
@@ -161,6 +164,7 @@ def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult)
                 "threads": job.threads,
                 "learning_rate": job.learning_rate,
                 "ended": result.ended,
+                "placed": result.placed,
             }
         )
         history = [(k, e[k], int(e["epoch"])) for e in result.history for k in ("train_loss", "holdout_loss")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from spark_synth.errors import RunError
-from spark_synth.training.fit import FitJob, FitResult
+from spark_synth.training.job import FitJob, FitResult
 
 Watch = Callable[[str, dict[str, Any]], None]
 POLL_SECONDS = 1.0
@@ -46,11 +46,14 @@ def _run(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
     plain = [asdict(j) for j in jobs]
 
     def fit(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        from spark_synth.training.fit import FitJob, fit_table
+        from spark_synth.training.device import device_of, own_gpu, place_of
+        from spark_synth.training.fit import fit_table
 
+        gpu = own_gpu()
         for frame in frames:
-            done = [json.dumps(asdict(fit_table(FitJob(**plain[i])))) for i in frame["id"]]
-            yield pd.DataFrame({"result": done})
+            jobs = [FitJob(**{**plain[i], "device": device_of(gpu)}) for i in frame["id"]]
+            found = [replace(fit_table(job), placed=place_of(gpu)) for job in jobs]
+            yield pd.DataFrame({"result": [json.dumps(asdict(r)) for r in found]})
 
     rows = spark.range(0, len(jobs), 1, len(jobs)).mapInPandas(fit, "result string").collect()
     return [FitResult(**json.loads(r["result"])) for r in rows]

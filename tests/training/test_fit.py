@@ -8,63 +8,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from pyspark.sql import SparkSession
 from safetensors.torch import load_file
 
-from spark_synth.encoding.encode import write_packs
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.spec import GeneratorSpec
-from spark_synth.training import fit, step
-from spark_synth.training.checkpoint import load_checkpoint, save_checkpoint
-from spark_synth.training.fit import FitJob, fit_table
+from spark_synth.training import loop, step
+from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spark_synth.training.fit import fit_table
+from spark_synth.training.job import FitJob
 from spark_synth.training.place import train_tables
-
-FAMILIES = 300
-SPEC = GeneratorSpec(
-    cards=[4, 5], context_cards=[3], recurrent=True, frequencies=[[1.0] * 4, [1.0] * 5], hidden=8, head=4
-)
+from tests.training.made import SPEC, made_job, made_packs
 
 
 @pytest.fixture(scope="module")
 def packs(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """300 families of 2 rows; codes follow the context."""
-    df = spark.createDataFrame(pd.DataFrame({"f": range(FAMILIES)})).selectExpr(
-        "hash(f) as bucket",
-        "f % 5 = 0 as __holdout",
-        "transform(array(f % 3, f % 4, f % 3 + 1, f % 2), x -> cast(x as smallint)) as codes",
-        "array(cast(f % 3 as smallint)) as context",
-        "2 as length",
-        "0 as start",
-        "2 as size",
-        "cast(array() as array<smallint>) as sets",
-    )
-    path = str(tmp_path_factory.mktemp("packs"))
-    write_packs(df, FAMILIES * 2, path)
-    return path
+    """Of the table that is trained."""
+    return made_packs(spark, str(tmp_path_factory.mktemp("packs")))
 
 
 @pytest.fixture
 def job(packs: str, tmp_path: Path) -> FitJob:
-    return FitJob(
-        table="t",
-        columns=2,
-        packs=packs,
-        folder=str(tmp_path / "model"),
-        scratch=str(tmp_path / "scratch"),
-        spec=SPEC.to_json(),
-        train_rows=480,
-        holdout_rows=120,
-        epochs=4,
-        batch_rows=100,
-        seconds=600,
-        threads=1,
-        learning_rate=0.02,
-        patience=10,
-        seed=3,
-    )
+    """Its training."""
+    return made_job(packs, tmp_path)
 
 
 def weights(job: FitJob) -> dict[str, torch.Tensor]:
@@ -94,23 +62,38 @@ def test_training_learns_and_says_how(job: FitJob) -> None:
     assert fit_table(job) == result  # a finished table is left as it is
 
 
-def test_a_stopped_training_ends_as_if_undisturbed(job: FitJob, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", [7, 10])
+def test_a_stopped_training_ends_as_if_undisturbed(job: FitJob, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Stopped within an epoch, and at the end of one."""
     whole = fit_table(job)
-    stopped = elsewhere(job, "stopped")
-
-    def save_and_stop(*args: Any) -> None:  # noqa: ANN401
-        save_checkpoint(*args)
-        if args[-1]["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(fit, "save_checkpoint", save_and_stop)
+    assert job.steps == 5
+    stopped = elsewhere(job, "stopped", checkpoint_seconds=0.0)
+    stop_after(step, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         fit_table(stopped)
     monkeypatch.undo()
+    for left in (".checkpoint-9.json.tmp", "checkpoint-9.safetensors"):
+        (Path(stopped.scratch) / left).write_text("half of a")
     result = fit_table(stopped)
     assert [e["epoch"] for e in result.history] == [1, 2, 3, 4]
-    assert [e["holdout_loss"] for e in result.history] == [e["holdout_loss"] for e in whole.history]
+    for loss in ("train_loss", "holdout_loss"):
+        assert [e[loss] for e in result.history] == [e[loss] for e in whole.history]
     assert same(weights(stopped), weights(job))
+    assert sorted(p.name for p in Path(stopped.scratch).iterdir()) == [
+        *(f"checkpoint-{n}.{kind}" for n in (19, 20) for kind in ("json", "safetensors")),
+        "progress.jsonl",
+    ]
+
+
+def stop_after(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings are killed once they have saved their checkpoint of that step."""
+
+    def save_and_stop(folder: Path, model: Any, optimizer: Any, found: Checkpoint) -> None:  # noqa: ANN401
+        save_checkpoint(folder, model, optimizer, found)
+        if found.step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_stop)
 
 
 def test_another_seed_gives_other_weights(job: FitJob) -> None:
@@ -136,24 +119,41 @@ def test_patience_and_the_clock_end_a_training(job: FitJob, monkeypatch: pytest.
     assert late.ended.startswith("stopped by the clock") and late.epochs == 1
 
 
-@pytest.mark.parametrize("damage", ["tensors", "state", "gone"])
-def test_a_damaged_checkpoint_means_a_new_start(job: FitJob, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
-    whole = elsewhere(job, "whole", epochs=2)
-    fit_table(whole)
-    damaged = elsewhere(job, damage, epochs=2)
+@pytest.mark.parametrize("damage", ["tensors", "state", "gone", "changed"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_damaged_checkpoint_is_passed_over(
+    job: FitJob, monkeypatch: pytest.MonkeyPatch, damage: str, both: bool
+) -> None:
+    """Training goes on from the one before, or begins anew where that is damaged too, and says so."""
+    fit_table(job)
+    damaged = elsewhere(job, "damaged", checkpoint_seconds=0.0)
     scratch = Path(damaged.scratch)
-    scratch.mkdir(parents=True)
-    for file in Path(whole.scratch).glob("checkpoint*"):
-        (scratch / file.name).write_bytes(file.read_bytes())
-    (tensors,) = scratch.glob("*.safetensors")
+    stop_after(8, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        fit_table(damaged)
+    monkeypatch.undo()
+    for n in [7, 8] if both else [8]:
+        spoil(scratch / f"checkpoint-{n}.safetensors", damage)
+    result = fit_table(damaged)
+    assert [e["epoch"] for e in result.history] == [1, 2, 3, 4]
+    assert same(weights(damaged), weights(job))
+    lines = [json.loads(x) for x in (scratch / "progress.jsonl").read_text().splitlines()]
+    notes = [x["note"] for x in lines if "note" in x]
+    assert [x.split(" cannot be read")[0] for x in notes] == [
+        f"t: the checkpoint after step {n}" for n in ([8, 7] if both else [8])
+    ]
+
+
+def spoil(tensors: Path, damage: str) -> None:
+    """Damage a checkpoint."""
     if damage == "tensors":
         tensors.write_bytes(tensors.read_bytes()[: tensors.stat().st_size // 2])
+    elif damage == "changed":
+        tensors.write_bytes(tensors.read_bytes()[:-4] + b"oops")
     elif damage == "state":
-        (scratch / "checkpoint.json").write_text('{"epoch": 1, "fi')
+        tensors.with_suffix(".json").write_text('{"step": 1, "di')
     else:
         tensors.unlink()
-    assert len(fit_table(damaged).history) == 2
-    assert same(weights(damaged), weights(whole))
 
 
 def test_checkpoints_restore_model_and_optimizer(tmp_path: Path) -> None:
@@ -165,15 +165,17 @@ def test_checkpoints_restore_model_and_optimizer(tmp_path: Path) -> None:
         return model, optimizer
 
     model, optimizer = made(1)
-    assert load_checkpoint(tmp_path, model, optimizer) is None
+    told: list[str] = []
+    assert load_checkpoint(tmp_path, model, optimizer, told.append) is None
     optimizer.step()
     best = {k: v + 1 for k, v in model.state_dict().items()}
-    for epoch in (1, 2):
-        save_checkpoint(tmp_path, model, optimizer, best, {"epoch": epoch})
-    assert [p.name for p in tmp_path.glob("*.safetensors")] == ["checkpoint-2.safetensors"]
+    for n in (9, 10, 11):
+        save_checkpoint(tmp_path, model, optimizer, Checkpoint(n, best, torch.get_rng_state(), {"rows": n}))
+    assert sorted(p.stem for p in tmp_path.glob("*.safetensors")) == ["checkpoint-10", "checkpoint-11"]
     other, fresh = made(2)
-    found = load_checkpoint(tmp_path, other, fresh)
-    assert found is not None and found[1]["epoch"] == 2 and same(found[0], best)
+    found = load_checkpoint(tmp_path, other, fresh, told.append)
+    assert found is not None and (found.step, found.state) == (11, {"rows": 11}) and same(found.best, best)
+    assert not told
     assert same(dict(other.state_dict()), dict(model.state_dict()))
     for one, two in ((model, optimizer), (other, fresh)):
         two.zero_grad()

@@ -1,0 +1,36 @@
+"""Where a task trains: on the GPU whose address Spark gave it, if any."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+import torch
+from pyspark import TaskContext
+
+_LOG = logging.getLogger(__name__)
+
+
+def own_gpu() -> str | None:
+    """The address of the GPU that Spark's resource scheduling gave this task; None outside a task or without one.
+
+    Several addresses mean `spark.task.resource.gpu.amount` above 1; a model trains on the first.
+    """
+    context = TaskContext.get()
+    given = context.resources().get("gpu") if context else None
+    return given.addresses[0] if given else None
+
+
+def device_of(gpu: str | None) -> str:
+    """The torch device of a GPU's address: the CPU where there is none, or where torch was built without CUDA."""
+    if gpu is None:
+        return "cpu"
+    if not torch.cuda.is_available():
+        _LOG.warning("Spark gave this task GPU %s, but torch finds no CUDA: it trains on the CPU", gpu)
+        return "cpu"
+    return f"cuda:{gpu}"
+
+
+def place_of(gpu: str | None) -> str:
+    """Host and GPU of this task, in words."""
+    return f"{socket.gethostname()}, {'CPU' if gpu is None else f'GPU {gpu}'}"

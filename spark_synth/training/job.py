@@ -1,0 +1,75 @@
+"""One model's training as plain data: what goes into a Spark task, and what comes out of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from spark_synth.feed import PackShape
+from spark_synth.models.spec import GeneratorSpec
+
+ALL_EPOCHS = "all epochs"
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """One model's training: its packs, what to build, how long.
+
+    table: the name it goes by; columns: sub-columns in the packs, of which the model has all or the first.
+    folder: where the model goes; scratch: where checkpoints and progress lie. device: where torch trains it.
+    seconds: its share of the time budget; checkpoint_seconds: between two checkpoints within an epoch.
+    """
+
+    table: str
+    columns: int
+    packs: str
+    folder: str
+    scratch: str
+    spec: dict[str, Any]
+    train_rows: int
+    holdout_rows: int
+    epochs: int
+    batch_rows: int
+    seconds: float
+    threads: int
+    learning_rate: float
+    patience: int
+    seed: int
+    checkpoint_seconds: float
+    device: str = "cpu"
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return math.ceil(self.train_rows / self.batch_rows)
+
+    def shape(self) -> PackShape:
+        """Of the packs."""
+        spec = GeneratorSpec.from_json(self.spec)
+        sets = sum(s.slots * len(s.cards) for s in spec.sets)
+        return PackShape(self.columns, len(spec.context_cards), len(spec.cards), sets)
+
+
+@dataclass
+class FitResult:
+    """What came out: losses per epoch in nats per row, rows per second, why it ended.
+
+    drops: how often the learning rate was lowered for want of progress, the last time after epoch `last_drop`.
+    tables: pairs of columns tied by tables afterwards (see training.ties), and the held-out loss with these.
+    placed: host and GPU of the task that trained it, or found it trained.
+    """
+
+    table: str
+    epochs: int
+    seconds: float
+    rows_per_second: float
+    best_epoch: int
+    best_loss: float
+    ended: str
+    drops: int = 0
+    last_drop: int = 0
+    tables: int = 0
+    tied_loss: float = math.nan
+    placed: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)

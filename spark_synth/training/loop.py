@@ -1,0 +1,149 @@
+"""The loop of a table's training: steps, learning rate, held-out loss, best weights, checkpoints.
+
+A training that is stopped anywhere ends with the weights of one that is not (on a CPU bit by bit): the order of batches
+follows from the seed alone, and a checkpoint holds the state of the random numbers that steps draw.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spark_synth.feed import PackFeed
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.batch import FamilyBatch
+from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
+from spark_synth.training.step import held_out_loss, make_optimizer, train_step
+
+WARMUP = 0.05  # share of the steps in which the learning rate rises
+PATIENT_STEPS = 300  # steps without progress that are waited for, at least
+DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
+STALE = "no better on held-out families"
+
+
+class Loop:
+    """The training of `model` as `job` says; holdout: held-out families, on the device of the job."""
+
+    def __init__(self, job: FitJob, model: Autoregressive, holdout: list[FamilyBatch]) -> None:
+        self.job, self.model, self.holdout, self.scratch = job, model, holdout, Path(job.scratch)
+        self.optimizer = make_optimizer(model, job.learning_rate, job.steps)
+        self.best = _copied(model)
+        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, held_out_loss(model, holdout), ALL_EPOCHS)
+        self.began = self.saved = time.monotonic()  # as if it had never been stopped; the last checkpoint
+        self.step = 0  # taken in all
+        self.loss, self.rows = torch.zeros((), dtype=torch.float64, device=job.device), 0  # of the epoch under way
+
+    def run(self) -> FitResult:
+        """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
+        self._resume()
+        job, result = self.job, self.result
+        self.began = time.monotonic() - result.seconds
+        with PackFeed(f"{job.packs}/split=train", job.shape(), job.batch_rows, job.seed) as feed:
+            batches = islice(feed, self.step, None)
+            while result.epochs < job.epochs and result.ended == ALL_EPOCHS:
+                self._epoch(batches)
+                self._record(float(self.loss) / self.rows, held_out_loss(self.model, self.holdout))
+        self.model.load_state_dict(self.best)
+        result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
+        return result
+
+    def _epoch(self, batches: Iterator[FamilyBatch]) -> None:
+        """The steps of the epoch that are left."""
+        if self.step % self.job.steps == 0:
+            torch.manual_seed(self.job.seed * 1_000_003 + self.result.epochs)
+            self.loss, self.rows = torch.zeros_like(self.loss), 0  # a float would wait for a GPU
+        for _ in range(self.step % self.job.steps, self.job.steps):
+            batch = next(batches).to(self.job.device)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate()
+            self.loss += train_step(self.model, self.optimizer, batch).double() * batch.rows
+            self.rows += batch.rows
+            self.step += 1
+            if self.step % self.job.steps and time.monotonic() - self.saved >= self.job.checkpoint_seconds:
+                self._save()
+
+    def _rate(self) -> float:
+        """Linear warm-up, then a cosine down to 2 % of the peak; lower where progress on held-out families stopped."""
+        whole = self.job.steps * self.job.epochs
+        rise = max(1, int(WARMUP * whole))
+        peak = self.job.learning_rate * DROP**self.result.drops
+        if self.step < rise:
+            return peak * (self.step + 1) / rise
+        share = (self.step - rise) / max(1, whole - rise)
+        return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
+
+    def _record(self, train: float, held_out: float) -> None:
+        """The end of an epoch."""
+        result, job = self.result, self.job
+        result.epochs += 1
+        result.seconds = time.monotonic() - self.began
+        entry = {"epoch": result.epochs, "train_loss": train, "holdout_loss": held_out, "seconds": result.seconds}
+        result.history.append(entry)
+        if held_out < result.best_loss:
+            result.best_loss, result.best_epoch = held_out, result.epochs
+            self.best = _copied(self.model)
+        elif result.epochs - max(result.best_epoch, result.last_drop) >= self._patience():
+            self._drop_rate()
+        if result.ended == ALL_EPOCHS and result.seconds > job.seconds:
+            result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
+        rate = result.epochs * job.train_rows / max(result.seconds, 1e-9)
+        self._tell({**entry, "epochs": job.epochs, "rows_per_second": rate})
+        self._save()
+
+    def _patience(self) -> int:
+        """Epochs without progress before the learning rate is lowered: small tables need many to take any steps."""
+        return max(1, self.job.patience // 2, math.ceil(PATIENT_STEPS / self.job.steps))
+
+    def _drop_rate(self) -> None:
+        """Go on from the best weights with smaller steps; give up after MAX_DROPS times."""
+        if self.result.drops == MAX_DROPS:
+            self.result.ended = STALE
+            return
+        self.result.drops, self.result.last_drop = self.result.drops + 1, self.result.epochs
+        self.model.load_state_dict(self.best)
+        self.optimizer.state.clear()
+
+    def _save(self) -> None:
+        self.result.seconds = time.monotonic() - self.began
+        state = {"result": asdict(self.result), "loss": float(self.loss), "rows": self.rows}
+        found = Checkpoint(self.step, self.best, self._random(), state)
+        save_checkpoint(self.scratch, self.model, self.optimizer, found)
+        self.saved = time.monotonic()
+
+    def _resume(self) -> None:
+        found = load_checkpoint(
+            self.scratch, self.model, self.optimizer, lambda text: self._tell({"note": f"{self.job.table}: {text}"})
+        )
+        if found:
+            self.step, self.best, self.result = found.step, found.best, FitResult(**found.state["result"])
+            self.loss, self.rows = torch.full_like(self.loss, found.state["loss"]), found.state["rows"]
+            if self._on_gpu:
+                torch.cuda.set_rng_state(found.random, self.job.device)
+            else:
+                torch.set_rng_state(found.random)
+
+    @property
+    def _on_gpu(self) -> bool:
+        return self.job.device.startswith("cuda")
+
+    def _random(self) -> Tensor:
+        return torch.cuda.get_rng_state(self.job.device) if self._on_gpu else torch.get_rng_state()
+
+    def _tell(self, entry: dict[str, Any]) -> None:
+        """A line for the driver, which reads them as they come."""
+        with (self.scratch / "progress.jsonl").open("a") as lines:
+            lines.write(json.dumps(entry) + "\n")
+
+
+def _copied(model: Autoregressive) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in model.state_dict().items()}
