@@ -15,8 +15,10 @@ MAX_TOTALS = 4096  # sums kept of one foreign key; of more, quantiles
 
 def fit_totals(frame: DataFrame, plan: TablePlan, schema: Schema) -> None:
     """The sums of every degree over the rows that a foreign key leads to which follows from that of the degree (in
-    place). frame: the rows of the table with __deg_0.."""
+    place); none of degrees that are one at most, which are not dealt out anew. frame: the rows with __deg_0.."""
     for i, degree in enumerate(plan.degrees):
+        if degree.unique:
+            continue
         table = schema.table(degree.table)
         edge = next(fk for fk in table.foreign_keys if fk.name == degree.edge)
         following = [fk for fk in table.foreign_keys if fk.implied == edge.name]

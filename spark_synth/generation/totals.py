@@ -31,7 +31,7 @@ def with_totals(run: Generation, plan: TablePlan, edge: Edge, rows: DataFrame) -
     """
     at = run.degree_of(plan.table, edge)
     degree, name = run.plans[edge.parent].degrees[at], f"__deg_{at}"
-    if edge.parent in run.kept or degree.unique:
+    if edge.parent in run.kept:
         return rows
     there = run.ends(edge.parent)
     for n, total in enumerate(t for t in degree.totals if t.sums and set(t.columns) <= set(there.columns)):

@@ -39,14 +39,13 @@ def fit_table(job: FitJob) -> FitResult:
     torch.set_num_threads(job.threads)
     torch.manual_seed(job.seed)
     spec = GeneratorSpec.from_json(job.spec)
-    shape = job.shape()
     result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
     if job.epochs and job.holdout_rows:
-        seen = read_packs(f"{job.packs}/split=train", shape, SEEN_ROWS)
+        seen = read_packs(f"{job.packs}/split=train", job.shape, SEEN_ROWS)
         own, above = spec.code_features()  # those of their order, without what associations add
         spec = with_associations(spec, seen)
         model = Autoregressive(spec).to(job.device)
-        holdout = read_packs(f"{job.packs}/split=holdout", shape, HOLDOUT_ROWS)
+        holdout = read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)
         holdout = [b.to(job.device) for b in _rebatch(holdout, job.batch_rows)]
         result = Loop(job, model, holdout).run()
         seen = [b.to(job.device) for b in _rebatch(seen, job.batch_rows)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spark_synth.feed import PackShape
-from spark_synth.models.spec import GeneratorSpec
 
 ALL_EPOCHS = "all epochs"
 
@@ -44,11 +43,11 @@ class FitJob:
         """Steps of an epoch."""
         return math.ceil(self.train_rows / self.batch_rows)
 
+    @property
     def shape(self) -> PackShape:
         """Of the packs."""
-        spec = GeneratorSpec.from_json(self.spec)
-        sets = sum(s.slots * len(s.cards) for s in spec.sets)
-        return PackShape(self.columns, len(spec.context_cards), len(spec.cards), sets)
+        sets = sum(s["slots"] * len(s["cards"]) for s in self.spec["sets"])
+        return PackShape(self.columns, len(self.spec["context_cards"]), len(self.spec["cards"]), sets)
 
 
 @dataclass

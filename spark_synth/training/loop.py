@@ -48,7 +48,7 @@ class Loop:
         self._resume()
         job, result = self.job, self.result
         self.began = time.monotonic() - result.seconds
-        with PackFeed(f"{job.packs}/split=train", job.shape(), job.batch_rows, job.seed) as feed:
+        with PackFeed(f"{job.packs}/split=train", job.shape, job.batch_rows, job.seed) as feed:
             batches = islice(feed, self.step, None)
             while result.epochs < job.epochs and result.ended == ALL_EPOCHS:
                 self._epoch(batches)
