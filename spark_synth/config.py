@@ -82,13 +82,18 @@ class TableSettings(_Settings):
 
 
 class TrainSettings(_Settings):
-    """Limits of training; `max_minutes` is the wall-clock budget of all tables together."""
+    """Limits of training; `max_minutes` is the wall-clock budget of all tables together.
+
+    A table with at least `distributed_rows` rows is trained by `world_size` executors together (null: all there are).
+    """
 
     max_minutes: float = Field(default=10, gt=0)
     max_epochs: Positive = 200
     patience: Positive = 6
     holdout: float = Field(default=0.1, gt=0, le=0.5)
     parallel_tables: int | None = Field(default=None, ge=1)
+    distributed_rows: Positive = 2_000_000
+    world_size: int | None = Field(default=None, ge=1)
     checkpoint_minutes: float = Field(default=5, gt=0)  # between two within an epoch; after each there is one
 
 

@@ -194,9 +194,12 @@ def keyed(parents: DataFrame, owner: OwnerPlan, name: str) -> DataFrame:
     return parents.select(*keys, F.col("context").alias(name))
 
 
-def write_packs(segments: DataFrame, rows: int, path: str) -> None:
-    """Write packs to `path`/split=train|holdout: a file, hence a row group, per bucket of about BUCKET_ROWS rows."""
-    buckets = max(1, math.ceil(rows / BUCKET_ROWS))
+def write_packs(segments: DataFrame, rows: int, path: str, shards: int = 1) -> None:
+    """Write packs to `path`/split=train|holdout: a file, hence a row group, per bucket of about BUCKET_ROWS rows.
+
+    shards: how many processes will share the buckets equally.
+    """
+    buckets = shards * max(1, math.ceil(rows / BUCKET_ROWS / shards))
     spread = segments.repartition(buckets, "bucket").sortWithinPartitions("bucket", "start")
     packed = spread.select("__holdout", "codes", "context", "length", "start", "size", "sets").mapInPandas(_pack, PACK)
     packed.write.mode("overwrite").partitionBy("split").parquet(path)

@@ -36,9 +36,13 @@ def write_training_sets(
     fitted: Fitted,
     segment_rows: int,
     holdout: float,
+    shards: Callable[[int], int],
     note: Callable[[str], None],
 ) -> dict[str, TrainingSet]:
-    """Write `encoded/`, `linked/`, `context/` and `packs/` below the work folder, parents before children."""
+    """Write `encoded/`, `linked/`, `context/` and `packs/` below the work folder, parents before children.
+
+    shards: how many processes train a table of so many rows together.
+    """
     work, sets = fitted.work, {}
 
     def encode(t: str) -> None:
@@ -67,7 +71,7 @@ def write_training_sets(
             encoded = _with_sets(spark, fitted, encoded, plan)
         above = parents[plan.owner.parent] if plan.owner else None
         segments = families(encoded, plan.owner, above, len(plan.context_cards), segment_rows)
-        write_packs(segments, plan.rows, f"{work}/packs/{t}")
+        write_packs(segments, plan.rows, f"{work}/packs/{t}", shards(plan.rows))
         held = encoded.where(F.col("__holdout")).count()
         counts = frequencies(encoded, plan.cards)
         sets[t] = TrainingSet(t, f"{work}/packs/{t}", plan.rows - held, held, counts)

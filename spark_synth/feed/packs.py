@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pyarrow.dataset import dataset
 
 from spark_synth.models.batch import FamilyBatch, concat
 
@@ -29,6 +30,8 @@ logging.getLogger("petastorm").setLevel(logging.ERROR)
 
 BUFFER_PACKS = 1024  # packs held for shuffling: about half a million rows of int16 codes
 PARTS = 8  # pieces that a batch is made of, at least, where families are small enough
+Shard = tuple[int, int]
+WHOLE: Shard = (0, 1)
 FIELDS = ["rows", "families", "codes", "context", "lengths", "start", "size", "sets"]
 
 
@@ -48,13 +51,13 @@ class PackFeed:
 
     What is shuffled are packs, or parts of them where a batch holds fewer rows than PARTS packs would. The order
     depends on the seed alone. Close it (or use it as a context manager) to stop the reader's thread.
-    shape: of the packs.
+    shape: of the packs; shard: (k, n) for every n-th row group from the k-th on.
     """
 
-    def __init__(self, path: str, shape: PackShape, batch_rows: int, seed: int) -> None:
+    def __init__(self, path: str, shape: PackShape, batch_rows: int, seed: int, shard: Shard = WHOLE) -> None:
         self.shape, self.batch_rows = shape, batch_rows
-        self.random = np.random.default_rng(seed)
-        self.reader = _reader(path, epochs=None)
+        self.random = np.random.default_rng(seed + shard[0])
+        self.reader = _reader(path, epochs=None, shard=shard)
 
     def __enter__(self) -> PackFeed:
         return self
@@ -107,22 +110,35 @@ def read_packs(path: str, shape: PackShape, max_rows: int) -> list[FamilyBatch]:
     out: list[FamilyBatch] = []
     rows = 0
     with _reader(path, epochs=1) as reader:
-        for group in reader:
-            for pack in _packs(group, shape):
-                if rows < max_rows:
-                    out.append(pack)
-                    rows += pack.rows
+        for pack in (p for group in reader for p in _packs(group, shape)):
+            if rows >= max_rows:
+                break
+            out.append(pack)
+            rows += pack.rows
     return out
 
 
-def _reader(path: str, epochs: int | None) -> Any:  # noqa: ANN401 - petastorm is untyped
+def row_groups(path: str) -> int:
+    """How many row groups the packs in the folder `path` are written in: what shards are made of."""
+    return sum(f.metadata.num_row_groups for f in dataset(path, format="parquet").get_fragments())
+
+
+def shard_rows(path: str, shard: Shard) -> int:
+    """Rows of the families in a shard, counted by reading it as training does."""
+    with _reader(path, epochs=1, shard=shard, fields=["rows"]) as reader:
+        return sum(int(group.rows.sum()) for group in reader)
+
+
+def _reader(path: str, epochs: int | None, shard: Shard = WHOLE, fields: list[str] = FIELDS) -> Any:  # noqa: ANN401 - petastorm is untyped
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return make_batch_reader(
             path if "://" in path else f"file://{path}",
-            schema_fields=FIELDS,
+            schema_fields=fields,
             num_epochs=epochs,
             shuffle_row_groups=False,
+            cur_shard=shard[0] if shard[1] > 1 else None,
+            shard_count=shard[1] if shard[1] > 1 else None,
             reader_pool_type="thread",
             workers_count=1,  # more would race, and the order of batches would no longer follow from the seed
             results_queue_size=2,

@@ -15,7 +15,7 @@ from spark_synth.models.spec import GeneratorSpec, SetSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.job import FitJob
-from spark_synth.training.schedule import head_width
+from spark_synth.training.schedule import Places, head_width
 
 TIED_ROWS = 300  # rows that a table needs for its values to be learnt from its code
 
@@ -30,17 +30,14 @@ class Network:
 
 
 def fit_jobs(
-    config: RunConfig, package: Package, sets: Mapping[str, TrainingSet], work: Path, tasks: int
+    config: RunConfig, package: Package, sets: Mapping[str, TrainingSet], work: Path, where: Places
 ) -> list[FitJob]:
-    """One job per generated table, and one more for the structure of a table with links; most expensive first.
-
-    tasks: how many run side by side.
-    """
+    """One job per generated table, and one more for the structure of a table with links; most expensive first."""
     plans = {t: p for t, p in package.plans.items() if t in sets}
     walked = {t for t, p in plans.items() if p.structure and not p.blocks}  # their structure is drawn by a network
     parts = {name: t for t in plans for name in ([t, structure_name(t)] if t in walked else [t])}
     sizes = {name: _size(name, plans[t], sets[t]) for name, t in parts.items()}
-    costs, shares = plan_training(config, sizes, parts, tasks)
+    costs, shares = plan_training(config, sizes, parts, where)
     jobs = []
     for cost in sorted(costs.values(), key=lambda c: -c.cells * shares[c.table].epochs):
         name, t = cost.table, parts[cost.table]
@@ -65,6 +62,7 @@ def fit_jobs(
                 config.train.patience,
                 config.seed,
                 config.train.checkpoint_minutes * 60,
+                ranks=share.ranks,
             )
         )
     return jobs

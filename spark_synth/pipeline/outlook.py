@@ -17,7 +17,7 @@ from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.training.fit import HOLDOUT_ROWS, SEEN_ROWS
-from spark_synth.training.schedule import Cost, Share, head_width, network_width, plan_shares
+from spark_synth.training.schedule import Cost, Places, Share, head_width, network_width, plan_shares
 
 WORKER_BYTES = 0.9e9  # a Python worker with torch and Spark's Arrow batches
 STATE_BYTES = 16  # a weight, its gradient and the two moments of its optimiser
@@ -49,35 +49,36 @@ class TableOutlook:
     generate_bytes: float = 0.0
 
 
-def slots(spark: SparkSession) -> int:
-    """Tasks that run side by side: as many as cores allow, and GPUs where every task takes one."""
+def places(spark: SparkSession, config: RunConfig) -> Places:
+    """Where tables train: as many side by side as cores allow, and GPUs where every task takes one."""
     context = spark.sparkContext
     conf = context.getConf()
-    by_cores = context.defaultParallelism // int(conf.get("spark.task.cpus", "1"))
+    cores, per_task = context.defaultParallelism, int(conf.get("spark.task.cpus", "1"))
+    local = conf.get("spark.master", "").startswith("local[")
+    # the first that Spark names is the driver
+    executors = 1 if local else max(1, len(context._jsc.sc().statusTracker().getExecutorInfos()) - 1)
+    by_cores, ranks = cores // per_task, executors
     taken = float(conf.get("spark.task.resource.gpu.amount", "0"))
-    if not taken:
-        return max(1, by_cores)
-    executors = context._jsc.sc().statusTracker().getExecutorInfos()
-    gpus = (len(executors) - 1) * int(conf.get("spark.executor.resource.gpu.amount", "0"))  # one is the driver's
-    return max(1, min(by_cores, int(gpus / taken)))
+    if taken:
+        gpus = int(executors * int(conf.get("spark.executor.resource.gpu.amount", "0")) / taken)
+        by_cores, ranks = min(by_cores, gpus), gpus
+    side_by_side = max(1, by_cores)
+    ranks = config.train.world_size or max(1, min(ranks, side_by_side))
+    return Places(side_by_side, max(1, cores // executors), ranks, config.train.distributed_rows)
 
 
 def plan_training(
-    config: RunConfig, sizes: Mapping[str, tuple[int, int]], parts: Mapping[str, str], tasks: int
+    config: RunConfig, sizes: Mapping[str, tuple[int, int]], parts: Mapping[str, str], where: Places
 ) -> tuple[dict[str, Cost], dict[str, Share]]:
-    """Cost and share of every model, from its training rows and sub-columns.
-
-    parts: the table of each model. tasks: how many run side by side.
-    """
+    """Cost and share of every model, from its training rows and sub-columns. parts: the table of each model."""
     costs = {
         name: Cost(name, rows, columns, network_width(rows, columns, config.model_for(parts[name]).hidden))
         for name, (rows, columns) in sizes.items()
     }
-    side_by_side = config.train.parallel_tables or max(1, min(len(costs), tasks))
+    side_by_side = config.train.parallel_tables or max(1, min(len(costs), where.slots))
     limits = config.train
-    shares = plan_shares(
-        list(costs.values()), limits.max_minutes, side_by_side, limits.max_epochs, config.model.batch_rows
-    )
+    where = replace(where, slots=side_by_side) if where.ranks == 1 else where
+    shares = plan_shares(list(costs.values()), limits.max_minutes, where, limits.max_epochs, config.model.batch_rows)
     return costs, shares
 
 
@@ -92,9 +93,9 @@ def outlook(
     rows: Mapping[str, int],
     owners: Mapping[str, ForeignKey | None],
     joins: Mapping[str, Join],
-    tasks: int,
+    where: Places,
 ) -> list[TableOutlook]:
-    """The tables in the order of generation. tasks: how many run side by side."""
+    """The tables in the order of generation."""
     trained = 1 - config.train.holdout
     made = [t for t in owners if not schema.table(t).reference]
     sizes = {t: (round(rows[t] * trained), _sub_columns(schema, t, owners)) for t in made}
@@ -105,7 +106,7 @@ def outlook(
         if first or (matched and (t not in joins or joins[t].edges == "neural")):
             parts[structure_name(t)] = t
             sizes[structure_name(t)] = (sizes[t][0], len(matched) + len(schema.children(t)))
-    costs, shares = plan_training(config, sizes, parts, tasks)
+    costs, shares = plan_training(config, sizes, parts, where)
     found = []
     for t in generation_order(schema, owners, before_values(joins)):
         one = TableOutlook(t, rows[t], len(schema.table(t).columns))

@@ -19,7 +19,7 @@ from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
-from spark_synth.pipeline.outlook import lookup_tables, outlook, slots, tell_costs, tell_owners
+from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
 from spark_synth.pipeline.train import train_database, training_folder
@@ -115,7 +115,7 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     """Tell what a run would do and cost, on stdout; nothing is written."""
     shop = Workshop(config, approve)
     database = shop.database()
-    schema, rows, tasks = database.schema, database.rows, slots(shop.spark)
+    schema, rows, where = database.schema, database.rows, places(shop.spark, config)
     width = None if sys.stdout.isatty() else PLAN_WIDTH
     out = Progress(quiet=False, console=Console(highlight=False, width=width))
     choices = explain_owners(schema, rows)
@@ -124,7 +124,7 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     tell_owners(schema, choices, joins, out)
     for table in lookup_tables(schema, rows):
         out.note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
-    tell_costs(outlook(config, schema, rows, owners, joins, tasks), config, tasks, out)
+    tell_costs(outlook(config, schema, rows, owners, joins, where), config, where.slots, out)
 
 
 def train(config: RunConfig, approve: bool = False) -> str:

@@ -18,7 +18,7 @@ from spark_synth.encoding.training_set import TrainingSet, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.pipeline.jobs import fit_jobs
 from spark_synth.pipeline.joins import joins_of
-from spark_synth.pipeline.outlook import slots, tell_owners
+from spark_synth.pipeline.outlook import places, tell_owners
 from spark_synth.pipeline.package import Package, save_package
 from spark_synth.pipeline.state import training_fingerprint, versions
 from spark_synth.progress import Progress
@@ -29,6 +29,7 @@ from spark_synth.sources import Database
 from spark_synth.tracking import DatasetInput, RunHandle, Tracker
 from spark_synth.training.job import FitJob, FitResult
 from spark_synth.training.place import train_tables
+from spark_synth.training.schedule import Places
 
 
 def train_database(
@@ -42,11 +43,12 @@ def train_database(
         choices = explain_owners(database.schema, database.rows)
         owners = {t: c.key for t, c in choices.items()}
         progress.stage("plan")
+        where = places(spark, config)
         joins = joins_of(config, database.schema, owners)
         tell_owners(database.schema, choices, joins, progress)
-        package, sets = _prepare(spark, config, database, owners, joins, work, progress)
+        package, sets = _prepare(spark, config, database, owners, joins, work, where, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
-        jobs = fit_jobs(config, package, sets, work, slots(spark))
+        jobs = fit_jobs(config, package, sets, work, where)
         progress.stage(f"train {len(jobs)} tables")
         results = train_tables(spark, jobs, _watcher(progress))
         for job in jobs:
@@ -67,6 +69,7 @@ def _prepare(
     owners: Mapping[str, ForeignKey | None],
     joins: Mapping[str, Join],
     work: Path,
+    where: Places,
     progress: Progress,
 ) -> tuple[Package, dict[str, TrainingSet]]:
     """Plans and training sets, unless an earlier attempt left them whole."""
@@ -92,7 +95,7 @@ def _prepare(
         progress.note,
     )
     progress.stage("encode families")
-    sets = write_training_sets(spark, fitted, segment_rows, config.train.holdout, progress.note)
+    sets = write_training_sets(spark, fitted, segment_rows, config.train.holdout, where.ranks_of, progress.note)
     names = {t: fk.name if fk else None for t, fk in owners.items()}
     package = Package(folder, database.schema, fitted.plans, names, segment_rows)
     save_package(package, fitted.blooms)
@@ -162,6 +165,7 @@ def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult)
                 "hidden": job.spec["hidden"],
                 "head": job.spec["head"],
                 "threads": job.threads,
+                "ranks": job.ranks,
                 "learning_rate": job.learning_rate,
                 "ended": result.ended,
                 "placed": result.placed,

@@ -32,5 +32,5 @@ def device_of(gpu: str | None) -> str:
 
 
 def place_of(gpu: str | None) -> str:
-    """Host and GPU of this task, in words."""
+    """This host and the GPU of a task, in words."""
     return f"{socket.gethostname()}, {'CPU' if gpu is None else f'GPU {gpu}'}"

@@ -18,6 +18,7 @@ from spark_synth.training.associations import with_associations
 from spark_synth.training.checkpoint import save_weights
 from spark_synth.training.job import FitJob, FitResult
 from spark_synth.training.loop import Loop
+from spark_synth.training.ranks import ALONE, Ranks
 from spark_synth.training.step import held_out_loss
 from spark_synth.training.ties import with_ties
 
@@ -25,11 +26,12 @@ HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
 
 
-def fit_table(job: FitJob) -> FitResult:
+def fit_table(job: FitJob, ranks: Ranks = ALONE) -> FitResult:
     """Train, write `weights.safetensors`, `spec.json` and `result.json` into `job.folder`, and say how it went.
 
     A finished table is left as it is; an unfinished one continues at its last checkpoint. Without enough rows the
-    weights stay at their start, which is the smoothed frequency model.
+    weights stay at their start, which is the smoothed frequency model. ranks: who trains it with us; only the leading
+    one writes.
     """
     folder, scratch = Path(job.folder), Path(job.scratch)
     if (folder / "result.json").exists():
@@ -41,13 +43,16 @@ def fit_table(job: FitJob) -> FitResult:
     spec = GeneratorSpec.from_json(job.spec)
     result = FitResult(job.table, 0, 0.0, 0.0, 0, math.nan, "too few rows: frequencies")
     if job.epochs and job.holdout_rows:
-        seen = read_packs(f"{job.packs}/split=train", job.shape, SEEN_ROWS)
+        seen = read_packs(f"{job.packs}/split=train", job.shape, SEEN_ROWS if ranks.leads else 0)
         own, above = spec.code_features()  # those of their order, without what associations add
-        spec = with_associations(spec, seen)
+        frequent = spec
+        spec = ranks.told(lambda: with_associations(frequent, seen))
         model = Autoregressive(spec).to(job.device)
         holdout = read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)
         holdout = [b.to(job.device) for b in _rebatch(holdout, job.batch_rows)]
-        result = Loop(job, model, holdout).run()
+        result = Loop(job, model, holdout, ranks).run()
+        if not ranks.leads:
+            return result
         seen = [b.to(job.device) for b in _rebatch(seen, job.batch_rows)]
         model = with_ties(model, own + above, seen, holdout)
         result.tables = sum(len(s) for s in model.spec.pairs.values())

@@ -18,6 +18,7 @@ class FitJob:
     table: the name it goes by; columns: sub-columns in the packs, of which the model has all or the first.
     folder: where the model goes; scratch: where checkpoints and progress lie. device: where torch trains it.
     seconds: its share of the time budget; checkpoint_seconds: between two checkpoints within an epoch.
+    ranks: processes that train it together, each on its own shard of the packs with `batch_rows` rows a step.
     """
 
     table: str
@@ -37,11 +38,12 @@ class FitJob:
     seed: int
     checkpoint_seconds: float
     device: str = "cpu"
+    ranks: int = 1
 
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return math.ceil(self.train_rows / self.batch_rows)
+        return math.ceil(self.train_rows / (self.batch_rows * self.ranks))
 
     @property
     def shape(self) -> PackShape:

@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spark_synth.feed import PackFeed
+from spark_synth.feed import Ahead, PackFeed
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
 from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
+from spark_synth.training.ranks import ALONE, Ranks
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
 WARMUP = 0.05  # share of the steps in which the learning rate rises
@@ -32,13 +34,15 @@ STALE = "no better on held-out families"
 
 
 class Loop:
-    """The training of `model` as `job` says; holdout: held-out families, on the device of the job."""
+    """The training of `model` as `job` says; holdout: held-out families, on the device of the job; ranks: who trains it
+    with us."""
 
-    def __init__(self, job: FitJob, model: Autoregressive, holdout: list[FamilyBatch]) -> None:
+    def __init__(self, job: FitJob, model: Autoregressive, holdout: list[FamilyBatch], ranks: Ranks = ALONE) -> None:
         self.job, self.model, self.holdout, self.scratch = job, model, holdout, Path(job.scratch)
+        self.ranks, self.loss_of = ranks, ranks.loss_of(model)
         self.optimizer = make_optimizer(model, job.learning_rate, job.steps)
         self.best = _copied(model)
-        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, held_out_loss(model, holdout), ALL_EPOCHS)
+        self.result = FitResult(job.table, 0, 0.0, 0.0, 0, held_out_loss(model, holdout, ranks), ALL_EPOCHS)
         self.began = self.saved = time.monotonic()  # as if it had never been stopped; the last checkpoint
         self.step = 0  # taken in all
         self.loss, self.rows = torch.zeros((), dtype=torch.float64, device=job.device), 0  # of the epoch under way
@@ -48,11 +52,14 @@ class Loop:
         self._resume()
         job, result = self.job, self.result
         self.began = time.monotonic() - result.seconds
-        with PackFeed(f"{job.packs}/split=train", job.shape, job.batch_rows, job.seed) as feed:
+        shard = (self.ranks.rank, self.ranks.count)
+        with PackFeed(f"{job.packs}/split=train", job.shape, job.batch_rows, job.seed, shard) as feed:
             batches = islice(feed, self.step, None)
-            while result.epochs < job.epochs and result.ended == ALL_EPOCHS:
-                self._epoch(batches)
-                self._record(float(self.loss) / self.rows, held_out_loss(self.model, self.holdout))
+            with Ahead(batches, pinned=True) if self._on_gpu else nullcontext(batches) as ready:
+                while result.epochs < job.epochs and result.ended == ALL_EPOCHS:
+                    self._epoch(ready)
+                    loss, rows = self.ranks.summed(float(self.loss), self.rows)
+                    self._record(loss / rows, held_out_loss(self.model, self.holdout, self.ranks))
         self.model.load_state_dict(self.best)
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
@@ -60,16 +67,19 @@ class Loop:
     def _epoch(self, batches: Iterator[FamilyBatch]) -> None:
         """The steps of the epoch that are left."""
         if self.step % self.job.steps == 0:
-            torch.manual_seed(self.job.seed * 1_000_003 + self.result.epochs)
+            torch.manual_seed((self.job.seed + self.ranks.rank * 1_009) * 1_000_003 + self.result.epochs)
             self.loss, self.rows = torch.zeros_like(self.loss), 0  # a float would wait for a GPU
         for _ in range(self.step % self.job.steps, self.job.steps):
             batch = next(batches).to(self.job.device)
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate()
-            self.loss += train_step(self.model, self.optimizer, batch).double() * batch.rows
+            due = self.ranks.leads and time.monotonic() - self.saved >= self.job.checkpoint_seconds
+            rows, saves = self.ranks.summed(batch.rows, due)
+            weight = self.ranks.weight(batch.rows, rows)
+            self.loss += train_step(self.model, self.optimizer, batch, self.loss_of, weight).double() * batch.rows
             self.rows += batch.rows
             self.step += 1
-            if self.step % self.job.steps and time.monotonic() - self.saved >= self.job.checkpoint_seconds:
+            if saves and self.step % self.job.steps:
                 self._save()
 
     def _rate(self) -> float:
@@ -86,7 +96,7 @@ class Loop:
         """The end of an epoch."""
         result, job = self.result, self.job
         result.epochs += 1
-        result.seconds = time.monotonic() - self.began
+        result.seconds = self._seconds()
         entry = {"epoch": result.epochs, "train_loss": train, "holdout_loss": held_out, "seconds": result.seconds}
         result.history.append(entry)
         if held_out < result.best_loss:
@@ -113,24 +123,40 @@ class Loop:
         self.model.load_state_dict(self.best)
         self.optimizer.state.clear()
 
+    def _seconds(self) -> float:
+        """Spent on this training, by the leading rank's clock."""
+        return self.ranks.told(lambda: time.monotonic() - self.began)
+
     def _save(self) -> None:
-        self.result.seconds = time.monotonic() - self.began
-        state = {"result": asdict(self.result), "loss": float(self.loss), "rows": self.rows}
-        found = Checkpoint(self.step, self.best, self._random(), state)
-        save_checkpoint(self.scratch, self.model, self.optimizer, found)
+        self.result.seconds = self._seconds()
+        loss, rows = self.ranks.summed(float(self.loss), self.rows)
+        random = self.ranks.stacked(self._random())
+        if self.ranks.leads:
+            state = {"result": asdict(self.result), "loss": loss, "rows": rows}
+            save_checkpoint(self.scratch, self.model, self.optimizer, Checkpoint(self.step, self.best, random, state))
         self.saved = time.monotonic()
 
     def _resume(self) -> None:
+        """Go on at the newest checkpoint that is whole; the leading rank looks first and removes those that are not."""
+        if not self.ranks.leads:
+            self.ranks.wait()
         found = load_checkpoint(
             self.scratch, self.model, self.optimizer, lambda text: self._tell({"note": f"{self.job.table}: {text}"})
         )
-        if found:
-            self.step, self.best, self.result = found.step, found.best, FitResult(**found.state["result"])
-            self.loss, self.rows = torch.full_like(self.loss, found.state["loss"]), found.state["rows"]
-            if self._on_gpu:
-                torch.cuda.set_rng_state(found.random, self.job.device)
-            else:
-                torch.set_rng_state(found.random)
+        if self.ranks.leads:
+            self.ranks.wait()
+        if not found:
+            return
+        self.step, self.best, self.result = found.step, found.best, FitResult(**found.state["result"])
+        if self.ranks.leads:  # what all had summed up
+            self.loss, self.rows = torch.full_like(self.loss, found.state["loss"]), int(found.state["rows"])
+        if len(found.random) != self.ranks.count:  # trained by more or fewer ranks: this epoch goes on with other draws
+            return
+        own = found.random[self.ranks.rank].clone()  # torch reads the state from where its memory begins
+        if self._on_gpu:
+            torch.cuda.set_rng_state(own, self.job.device)
+        else:
+            torch.set_rng_state(own)
 
     @property
     def _on_gpu(self) -> bool:
@@ -140,9 +166,14 @@ class Loop:
         return torch.cuda.get_rng_state(self.job.device) if self._on_gpu else torch.get_rng_state()
 
     def _tell(self, entry: dict[str, Any]) -> None:
-        """A line for the driver, which reads them as they come."""
-        with (self.scratch / "progress.jsonl").open("a") as lines:
-            lines.write(json.dumps(entry) + "\n")
+        if self.ranks.leads:
+            tell(self.scratch, entry)
+
+
+def tell(scratch: Path, entry: dict[str, Any]) -> None:
+    """A line for the driver, which reads them as they come."""
+    with (scratch / "progress.jsonl").open("a") as lines:
+        lines.write(json.dumps(entry) + "\n")
 
 
 def _copied(model: Autoregressive) -> dict[str, Tensor]:

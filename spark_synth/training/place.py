@@ -1,45 +1,79 @@
-"""Training placed on executors: one Spark task per table, several side by side, watched from the driver."""
+"""Training placed on executors: a Spark task for each table, several for a large one, watched from the driver."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
+from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
-from spark_synth.errors import RunError
+from spark_synth.errors import RunError, UserError
 from spark_synth.training.job import FitJob, FitResult
 
 Watch = Callable[[str, dict[str, Any]], None]
 POLL_SECONDS = 1.0
+TOGETHER = "spark-synth-together"  # the group of Spark's jobs of trainings of several ranks
 
 
 def train_tables(spark: SparkSession, jobs: list[FitJob], watch: Watch) -> dict[str, FitResult]:
-    """Run every job as a task of its own, in the given order; `watch(table, entry)` hears of each finished epoch."""
+    """Run every job, in the given order; `watch(table, entry)` hears of each finished epoch.
+
+    Those of several ranks train one after the other, each on that many executors; beside them every other one is a
+    Spark task of its own, wherever there is room.
+    """
     results: list[FitResult] = []
     failures: list[BaseException] = []
+    large, small = [j for j in jobs if j.ranks > 1], [j for j in jobs if j.ranks == 1]
 
-    def work() -> None:
-        try:
-            results.extend(_run(spark, jobs))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
-            failures.append(error)
+    def start(work: Callable[[], list[FitResult]]) -> Thread:
+        def guarded() -> None:
+            try:
+                results.extend(work())
+            except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+                failures.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+        thread = InheritableThread(target=guarded, daemon=True)
+        thread.start()
+        return thread
+
+    threads = []
+    if large:
+        threads.append(start(lambda: _run_together(spark, large)))
+        _until_submitted(spark, threads[0])
+    if small:
+        threads.append(start(lambda: _run(spark, small)))
     seen = dict.fromkeys((j.table for j in jobs), 0)
-    while thread.is_alive():
-        thread.join(POLL_SECONDS)
+    while any(t.is_alive() for t in threads):
+        next(t for t in threads if t.is_alive()).join(POLL_SECONDS)
         for job in jobs:
             seen[job.table] = _tell(job, seen[job.table], watch)
+        if failures:
+            break  # the other kind of training ends with the session, and goes on at its checkpoints another time
+    if failures and isinstance(failures[0], (UserError, RunError)):
+        raise failures[0]
     if failures:
         raise RunError(f"training failed: {_last_line(failures[0])}") from failures[0]
     return {r.table: r for r in results}
+
+
+def _run_together(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
+    from spark_synth.training.together import fit_together
+
+    spark.sparkContext.setJobGroup(TOGETHER, "tables that several executors train together")
+    return [fit_together(spark, job) for job in jobs]
+
+
+def _until_submitted(spark: SparkSession, thread: Thread) -> None:
+    """Wait until Spark has the first training of several ranks: it needs all its executors at once, and would have to
+    wait for every other table if these took them first."""
+    while thread.is_alive() and not spark.sparkContext.statusTracker().getJobIdsForGroup(TOGETHER):
+        thread.join(POLL_SECONDS / 10)
 
 
 def _run(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:

@@ -36,36 +36,66 @@ class Cost:
 
 @dataclass(frozen=True)
 class Share:
-    """Epochs, rows per batch, seconds before the clock stops it, torch threads of one table, and the seconds that the
-    epochs take at the nominal speed."""
+    """Epochs, rows per batch of a rank, seconds before the clock stops it, torch threads of a rank, seconds that the
+    epochs take at the nominal speed, ranks."""
 
     epochs: int
     batch_rows: int
     seconds: float
     threads: int
     nominal: float
+    ranks: int = 1
 
 
-def plan_shares(costs: list[Cost], minutes: float, slots: int, max_epochs: int, batch_rows: int) -> dict[str, Share]:
-    """Shares of `minutes` for tables trained `slots` at a time, most expensive first.
+@dataclass(frozen=True)
+class Places:
+    """Where tables train.
 
-    Work that would run shorter than its share leaves the rest to the others; no table gets more than `minutes`.
+    slots: tasks side by side on all executors; threads: cores that one task may use, those of its executor; ranks:
+    processes that train a table together if it has at least `large` rows.
     """
-    wanted = {
-        c.table: min(c.cells * max_epochs / NOMINAL_CELLS, minutes * 60) for c in costs if c.rows >= MIN_TRAIN_ROWS
-    }
-    total = sum(wanted.values())
-    scale = min(1.0, minutes * 60 * slots / total) if total else 1.0
+
+    slots: int
+    threads: int
+    ranks: int = 1
+    large: int = 0
+
+    def ranks_of(self, rows: int) -> int:
+        """Processes that train a table of that many rows."""
+        return self.ranks if rows >= self.large else 1
+
+
+def plan_shares(
+    costs: list[Cost], minutes: float, places: Places, max_epochs: int, batch_rows: int
+) -> dict[str, Share]:
+    """Shares of `minutes` for tables trained side by side, most expensive first.
+
+    Work that would run shorter than its share leaves the rest to the others; no table gets more than `minutes`. Tables
+    that several ranks train come one after the other, and share what the others leave of the whole time.
+    """
+    most = minutes * 60
+    trained = [c for c in costs if c.rows >= MIN_TRAIN_ROWS]
+    large = [c for c in trained if places.ranks_of(c.rows) > 1]
+    small = {c.table: min(c.cells * max_epochs / NOMINAL_CELLS, most) for c in trained if c not in large}
+    total, cells = sum(small.values()), sum(c.cells for c in large)
+    room = most * places.slots / 2 if large else most * places.slots  # of the cores' time; large ones come first
+    scale = min(1.0, room / total) if total else 1.0
     shares = {}
     for cost in costs:
-        seconds = wanted.get(cost.table, 0.0) * scale
-        threads = slots if wanted.get(cost.table, 0) > 0.5 * total else 1
-        if threads > 1:  # the others run beside it, on cores that it counts as its own
-            seconds = min(seconds, minutes * 60 - (total * scale - seconds) / slots)
-        speed = NOMINAL_CELLS * (1 + THREAD_GAIN * (threads - 1))
+        ranks = places.ranks_of(cost.rows) if cost in large else 1
+        seconds, threads = small.get(cost.table, 0.0) * scale, 1
+        if ranks > 1:
+            seconds = (most - total * scale / places.slots) * cost.cells / cells
+            threads = max(1, min(places.threads, places.slots // ranks))
+        elif not large and small.get(cost.table, 0.0) > 0.5 * total:
+            threads = min(places.threads, places.slots)
+        if ranks == 1 and threads > 1:  # the others run beside it, on cores that it counts as its own
+            seconds = min(seconds, most - (total * scale - seconds) / places.slots)
+        speed = NOMINAL_CELLS * (1 + THREAD_GAIN * (threads - 1)) * ranks
         epochs = int(min(max_epochs, max(1, seconds * speed // cost.cells))) if seconds else 0
         nominal = epochs * cost.cells / speed
-        shares[cost.table] = Share(epochs, _batch(cost, batch_rows), max(60.0, seconds * GRACE), threads, nominal)
+        batch = _batch(cost, batch_rows, ranks)
+        shares[cost.table] = Share(epochs, batch, max(60.0, seconds * GRACE), threads, nominal, ranks)
     return shares
 
 
@@ -82,7 +112,7 @@ def network_width(rows: int, columns: int, most: int) -> int:
     return min(most, max(NARROWEST, wanted))
 
 
-def _batch(cost: Cost, batch_rows: int) -> int:
-    """Rows per step: enough steps per epoch for small tables, bounded activations for wide ones."""
+def _batch(cost: Cost, batch_rows: int, ranks: int) -> int:
+    """Rows of a rank per step: enough steps per epoch for small tables, bounded activations for wide ones."""
     by_memory = int(4e7 / (cost.columns * cost.hidden)) or 1
-    return max(16, min(batch_rows, cost.rows // MIN_STEPS, by_memory))
+    return max(16, min(batch_rows, cost.rows // (MIN_STEPS * ranks), by_memory))

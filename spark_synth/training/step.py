@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
+from spark_synth.training.ranks import ALONE, Ranks
 
 DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
 CLIP = 5.0  # norm of the gradients at most, times the root of the number of sub-columns
@@ -32,20 +34,33 @@ def make_optimizer(model: Autoregressive, rate: float, steps: int) -> torch.opti
     return torch.optim.AdamW(groups, lr=rate, fused=on_gpu or None)
 
 
-def train_step(model: Autoregressive, optimizer: torch.optim.Optimizer, batch: FamilyBatch) -> Tensor:
-    """The loss of a batch, a scalar on the device, after one step of the optimizer on it."""
-    loss = model.loss(batch)
+def train_step(
+    model: Autoregressive,
+    optimizer: torch.optim.Optimizer,
+    batch: FamilyBatch,
+    loss_of: Callable[[FamilyBatch], Tensor] | None = None,
+    weight: float = 1.0,
+) -> Tensor:
+    """The loss of a batch, a scalar on the device, after one step of the optimizer on it.
+
+    loss_of, weight: where several processes train the model, see training.ranks.
+    """
+    loss = (loss_of or model.loss)(batch)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss * weight).backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP * math.sqrt(len(model.spec.cards)))
     optimizer.step()
     return loss.detach()
 
 
-def held_out_loss(model: Autoregressive, batches: list[FamilyBatch]) -> float:
-    """Mean negative log likelihood per row, in nats, without dropout; the model is left training."""
+def held_out_loss(model: Autoregressive, batches: list[FamilyBatch], ranks: Ranks = ALONE) -> float:
+    """Mean negative log likelihood per row, in nats, without dropout; the model is left training.
+
+    ranks: each looks at its share of the batches.
+    """
     model.eval()
     with torch.no_grad():
-        total = sum(float(model.column_losses(b).sum()) for b in batches)
+        own = batches[ranks.rank :: ranks.count]
+        total, rows = ranks.summed(sum(float(model.column_losses(b).sum()) for b in own), sum(b.rows for b in own))
     model.train()
-    return total / sum(b.rows for b in batches)
+    return total / rows

@@ -55,7 +55,7 @@ def folder(jobs: list[FitJob], tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_every_task_trains_on_the_gpu_of_its_executor(folder: Path) -> None:
     told = json.loads((folder / "results.json").read_text())
     results = told["tables"]
-    assert told["slots"] == 2  # four cores, two GPUs
+    assert told["places"] == {"slots": 2, "threads": 2, "ranks": 2, "large": 2_000_000}  # four cores, two GPUs
     assert [r["epochs"] for r in results.values()] == [4] * TABLES
     executors = {f"t{task['Index']}": task["Executor ID"] for task in tasks(folder)}
     met = {(executors[t], r["placed"].split(", ")[1]) for t, r in results.items()}

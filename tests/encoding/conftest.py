@@ -50,5 +50,5 @@ def encoded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> En
         "sales": spark.createDataFrame(sales.astype(object).to_numpy().tolist(), types["sales"]),
     }
     fitted = fitted_to(spark, schema, tables, tmp_path_factory.mktemp("encoded"))
-    sets = write_training_sets(spark, fitted, SEGMENT_ROWS, 0.2, lambda _: None)
+    sets = write_training_sets(spark, fitted, SEGMENT_ROWS, 0.2, lambda _: 1, lambda _: None)
     return Encoded(sales, fitted, sets)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,7 +14,7 @@ import torch
 from pyspark.sql import SparkSession
 
 from spark_synth.encoding import encode
-from spark_synth.feed import PackFeed, PackShape, read_packs
+from spark_synth.feed import Ahead, PackFeed, PackShape, read_packs, row_groups, shard_rows
 from spark_synth.models.batch import FamilyBatch
 
 FAMILIES, LENGTH, COLUMNS, CONTEXT, SETS = 8000, 3, 2, 1, 4
@@ -104,3 +107,47 @@ def test_small_batches_are_parts_of_packs(packs: str) -> None:
         batches = [families(batch) for batch, _ in zip(feed, range(400), strict=False)]
     assert all(90 <= len(b) * LENGTH < 90 + 2 * 90 / 8 + LENGTH for b in batches)
     assert len({f for b in batches[:80] for f in b}) == sum(map(len, batches[:80]))  # none twice in an epoch
+
+
+def test_shards_are_disjoint_and_cover_all_rows(spark: SparkSession, tmp_path: Path) -> None:
+    """Families of one row, whose code is their number, in four row groups for two processes."""
+    numbered = spark.range(FAMILIES).selectExpr(
+        "hash(id) as bucket",
+        "false as __holdout",
+        "array(cast(id as smallint)) as codes",
+        "cast(array() as array<smallint>) as context",
+        "1 as length",
+        "0 as start",
+        "1 as size",
+        "cast(array() as array<smallint>) as sets",
+    )
+    encode.write_packs(numbered, 3 * encode.BUCKET_ROWS, str(tmp_path), shards=2)
+    path = f"{tmp_path}/split=train"
+    assert row_groups(path) == 4
+    seen: list[set[int]] = []
+    for shard in ((0, 2), (1, 2)):
+        rows = shard_rows(path, shard)
+        with PackFeed(path, PackShape(1, 0), batch_rows=50, seed=1, shard=shard) as feed:
+            batches = itertools.islice(feed, 3 * rows // 50)
+            seen.append({int(c) for batch in batches for c in batch.codes[:, 0]})
+        assert len(seen[-1]) == rows
+    assert not seen[0] & seen[1] and seen[0] | seen[1] == set(range(FAMILIES))
+
+
+def test_batches_made_ahead_are_the_same(packs: str) -> None:
+    def batches(seed: int) -> PackFeed:
+        return PackFeed(f"{packs}/split=train", PackShape(COLUMNS, CONTEXT, sets=SETS), batch_rows=90, seed=seed)
+
+    with batches(1) as one, batches(1) as two, Ahead(iter(two), pinned=False) as ready:
+        for a, b in itertools.islice(zip(one, ready, strict=True), 20):
+            assert torch.equal(a.codes, b.codes) and torch.equal(a.lengths, b.lengths)
+    assert not [t for t in threading.enumerate() if "_fill" in t.name]
+
+
+def test_what_fails_ahead_is_told() -> None:
+    def broken() -> Iterator[FamilyBatch]:
+        raise ValueError("no rows")
+        yield
+
+    with Ahead(broken(), pinned=False) as ready, pytest.raises(ValueError, match="no rows"):
+        next(ready)

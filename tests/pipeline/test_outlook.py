@@ -13,6 +13,7 @@ from spark_synth.pipeline.outlook import TableOutlook, lookup_tables, outlook, t
 from spark_synth.progress import Progress
 from spark_synth.schema.graph import choose_owners, explain_owners
 from spark_synth.schema.model import Schema
+from spark_synth.training.schedule import Places
 
 ROWS = {"regions": 12, "customers": 50_000, "orders": 2_000_000}
 
@@ -34,7 +35,7 @@ def config(tmp_path: Path) -> RunConfig:
 
 
 def planned(config: RunConfig, schema: Schema, rows: dict[str, int] = ROWS) -> list[TableOutlook]:
-    return outlook(config, schema, rows, choose_owners(schema, rows), {}, 4)
+    return outlook(config, schema, rows, choose_owners(schema, rows), {}, Places(4, 4))
 
 
 def owner_lines(schema: Schema) -> list[str]:

@@ -17,9 +17,9 @@ SPEC = GeneratorSpec(
 )
 
 
-def made_packs(spark: SparkSession, path: str) -> str:
+def made_packs(spark: SparkSession, path: str, families: int = FAMILIES, shards: int = 1) -> str:
     """Packs of 300 families, a fifth of them held out, in the folder `path`."""
-    df = spark.createDataFrame(pd.DataFrame({"f": range(FAMILIES)})).selectExpr(
+    df = spark.createDataFrame(pd.DataFrame({"f": range(families)})).selectExpr(
         "hash(f) as bucket",
         "f % 5 = 0 as __holdout",
         "transform(array(f % 3, f % 4, f % 3 + 1, f % 2), x -> cast(x as smallint)) as codes",
@@ -29,7 +29,7 @@ def made_packs(spark: SparkSession, path: str) -> str:
         "2 as size",
         "cast(array() as array<smallint>) as sets",
     )
-    write_packs(df, FAMILIES * 2, path)
+    write_packs(df, families * 2, path, shards)
     return path
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, network_width, plan_shares
+from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, Places, network_width, plan_shares
 
 
 def shares(costs: list[Cost], minutes: float = 1, slots: int = 2, epochs: int = 50):  # type: ignore[no-untyped-def]  # noqa: ANN201
-    return plan_shares(costs, minutes, slots, epochs, 4096)
+    return plan_shares(costs, minutes, Places(slots, slots), epochs, 4096)
 
 
 def test_small_work_gets_all_its_epochs() -> None:
@@ -57,3 +57,15 @@ def test_the_plan_does_not_look_at_the_clock() -> None:
 def test_networks_grow_with_their_data(rows: int, columns: int, width: int) -> None:
     assert network_width(rows, columns, 256) == width
     assert network_width(rows, columns, 48) == min(48, width)
+
+
+def test_large_tables_are_shared_by_ranks_and_share_the_time() -> None:
+    where = Places(slots=8, threads=4, ranks=2, large=1_000_000)
+    costs = [Cost("big", 4_000_000, 30, 256), Cost("next", 2_000_000, 30, 256), Cost("small", 5_000, 10, 64)]
+    found = plan_shares(costs, 60, where, 50, 4096)
+    assert [(found[t].ranks, found[t].threads) for t in ("big", "next", "small")] == [(2, 4), (2, 4), (1, 1)]
+    assert found["big"].nominal + found["next"].nominal <= 60 * 60
+    alone = plan_shares(costs[:1], 60, Places(8, 4), 50, 4096)["big"]
+    both = plan_shares(costs[:1], 60, where, 50, 4096)["big"]
+    assert alone.ranks == 1 and both.epochs == pytest.approx(2 * alone.epochs, abs=1)
+    assert both.batch_rows == alone.batch_rows  # of each rank
