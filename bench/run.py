@@ -95,8 +95,11 @@ def main() -> None:
         (HERE / "README.md").write_text(text)
 
 
-def make_config(spark: SparkSession, folder: Path, parents: int) -> Path:
-    """Write a database of `parents` parents and CHILDREN times as many children; the path of its configuration."""
+def make_config(spark: SparkSession, folder: Path, parents: int, hub: int = 0) -> Path:
+    """Write a database of `parents` parents and CHILDREN times as many children; the path of its configuration.
+
+    hub: children of the first parent, all of them within the time that others take for 40; 0 for as many as any other.
+    """
     source = folder / "source"
     uniform = "(pmod(xxhash64(id, {0}), 1000003) / 1000003)"
     row = spark.range(parents).selectExpr(
@@ -107,11 +110,13 @@ def make_config(spark: SparkSession, folder: Path, parents: int) -> Path:
     )
     row.coalesce(1).write.parquet(str(source / "parents.parquet"))
     count = f"1 + cast({uniform.format(5)} * {2 * CHILDREN - 1} as int)"
-    family = row.selectExpr("id as parent", "since", f"explode(sequence(1, {count})) as n")
-    child = family.selectExpr("1000 * parent + n as id", "parent", "since", "n").selectExpr(
-        "cast(id as bigint) as id",
+    count = f"if(id = 0 and {hub} > 0, {hub}, {count})"
+    family = row.selectExpr("id as parent", "since", f"{count} as size")
+    family = family.selectExpr("*", "explode(sequence(1, size)) as n")
+    child = family.selectExpr("1000000 * cast(parent as bigint) + n as id", "*").selectExpr(
+        "id",
         "parent",
-        f"date_add(since, 3 * n + cast({uniform.format(6)} * 3 as int)) as day",
+        f"date_add(since, cast(120 * n / greatest(40, size) as int) + cast({uniform.format(6)} * 3 as int)) as day",
         f"substring('xyz', 1 + cast({uniform.format(7)} * 3 as int), 1) as kind",
         f"round(-10 * ln(1 - {uniform.format(8)}) + parent % 17, 2) as amount",
         f"cast({uniform.format(9)} * 12 as int) as count",

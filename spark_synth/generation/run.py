@@ -11,6 +11,8 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_synth.encoding.edge_plan import Edge
 from spark_synth.encoding.plan import TablePlan
 
+TASKS_PER_SLOT = 8  # so that all end at about the same time, though blocks are dealt out by chance
+TASK_BLOCKS = 64  # that one task draws at most: a few million rows, and files that are not too large
 Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 
 
@@ -55,7 +57,8 @@ class Generation:
 
     def per_block(self, cut: DataFrame, blocks: int, maker: Maker, fields: Mapping[str, str]) -> DataFrame:
         """What `maker` draws, with these Spark types, of the segments `cut`; partitions are made of whole blocks."""
-        placed = cut.repartition(min(blocks, self.partitions or blocks), "block").sortWithinPartitions("block", "row")
+        pieces = self.partitions or max(TASKS_PER_SLOT * task_slots(self.spark), -(-blocks // TASK_BLOCKS))
+        placed = cut.repartition(min(blocks, pieces), "block").sortWithinPartitions("block", "row")
         return placed.mapInPandas(maker, ", ".join(f"`{n}` {t}" for n, t in fields.items()))
 
     def target(self, table: str) -> int:
@@ -65,3 +68,12 @@ class Generation:
     def degree_of(self, table: str, edge: Edge) -> int:
         """Which degree of the parent counts the rows of `table` under a foreign key."""
         return self.plans[edge.parent].degree_of(table, edge.name)
+
+
+def task_slots(spark: SparkSession) -> int:
+    """Tasks that can run at the same time, once dynamic allocation has as many executors as it may."""
+    conf = spark.sparkContext.getConf()
+    most, cores = conf.get("spark.dynamicAllocation.maxExecutors"), conf.get("spark.executor.cores")
+    growing = conf.get("spark.dynamicAllocation.enabled", "false") == "true"
+    slots = int(most) * int(cores) if growing and most and cores else spark.sparkContext.defaultParallelism
+    return max(1, slots // int(conf.get("spark.task.cpus", "1")))

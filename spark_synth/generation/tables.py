@@ -31,8 +31,21 @@ Draw = Callable[[DataFrame, Sequence[int]], DataFrame]
 
 def generate_table(run: Generation, table: str) -> int:
     """Draw one table and write it to `work`; returns its rows. Its owner's table must be finished."""
+    rows, count = draw_table(run, table)
+    rows.write.mode("overwrite").parquet(f"{run.work}/{table}")
+    return count
+
+
+def is_final(run: Generation, table: str) -> bool:
+    """Whether the rows of a table are as they will be once they are drawn, and no other table is made from them: they
+    need not be written but once."""
     plan = run.plans[table]
-    parent = any(table in p.sources for p in run.plans.values())
+    return not (plan.unique or any(link.late for link in plan.matched) or _is_above(run, table))
+
+
+def draw_table(run: Generation, table: str) -> tuple[DataFrame, int]:
+    """The rows of one table with their hidden columns, drawn each time they are asked for; and how many they are."""
+    plan, parent = run.plans[table], _is_above(run, table)
     families = families_of(run, plan)
     room, references = reference_room(plan), reference_columns(plan)
     job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
@@ -48,8 +61,11 @@ def generate_table(run: Generation, table: str) -> int:
 
     drawn = _with_quotas(run, plan, cut, draw, references) if references else draw(cut)
     typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
-    as_in_clusters(typed, plan).write.mode("overwrite").parquet(f"{run.work}/{table}")
-    return families.count
+    return as_in_clusters(typed, plan), families.count
+
+
+def _is_above(run: Generation, table: str) -> bool:
+    return any(table in p.sources for p in run.plans.values())
 
 
 def _with_quotas(run: Generation, plan: TablePlan, cut: DataFrame, draw: Draw, references: Sequence[int]) -> DataFrame:

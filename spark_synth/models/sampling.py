@@ -98,8 +98,7 @@ class _Drawer:
                     codes[:, model.spec.given] = torch.from_numpy(given).to(codes.device)
             else:
                 codes[:, j] = self._draw(j, step, running, codes)
-            index = torch.where(codes[:, j] == ABSENT, model.offsets[-1], codes[:, j] + model.offsets[j])
-            running = running + self.values[index]
+            running = running + F.embedding(self._index(j, codes), self.values)
         if model.spec.recurrent:
             rows = (model.row_in(running - origin) + self.context[:active])[:, None]
             _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
@@ -116,6 +115,10 @@ class _Drawer:
         out: Tensor = base + self.model.place_state(position, size) + self.model.row_out(past)
         return out
 
+    def _index(self, j: int, codes: Tensor) -> Tensor:
+        """int64 (B,): the rows of a code table that sub-column `j` of codes (B, C) stands for."""
+        return torch.where(codes[:, j] == ABSENT, self.model.offsets[-1], codes[:, j] + self.model.offsets[j])
+
     def _around(self, codes: Tensor) -> Surroundings:
         active = len(codes)
         before = torch.full_like(codes, ABSENT) if self.before is None else self.before[:active]
@@ -129,9 +132,7 @@ class _Drawer:
         at = j - model.spec.fixed
         hidden = F.relu(running) @ model.inner[at] + model.inner_bias[at]
         if self.before is not None and self.same_before is not None:
-            past = self.before[:active, j]
-            index = torch.where(past == ABSENT, model.offsets[-1], past + model.offsets[j])
-            hidden = hidden + self.same_before[index]
+            hidden = hidden + F.embedding(self._index(j, self.before[:active]), self.same_before)
         if j in self.paths:
             hidden = hidden + self.paths[j][:active]
         if j in self.links:
@@ -212,7 +213,9 @@ def stratified(alike: Tensor, generator: torch.Generator) -> Tensor:
     jitter = _uniform((2, n), generator, device)
     even = (place + jitter[0]) / (n - group * size).clamp(max=size)
     out = torch.empty(n, dtype=torch.float64, device=device)
-    out[order] = (even.argsort().argsort() + jitter[1]) / n
+    rank = torch.empty_like(order)
+    rank[even.argsort()] = rows
+    out[order] = (rank + jitter[1]) / n
     return out
 
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.at_once import each
@@ -14,11 +14,12 @@ from spark_synth.encoding.fit import Fitted
 from spark_synth.errors import UserError
 from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation
-from spark_synth.generation.tables import generate_table
+from spark_synth.generation.tables import draw_table, generate_table, is_final
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
 from spark_synth.pipeline.train import keep_table, training_folder
 from spark_synth.progress import Progress
+from spark_synth.schema.names import quote
 from spark_synth.sinks import table_target, write_delta
 
 
@@ -42,9 +43,9 @@ def generate_database(
     )
     progress.stage(f"generate {len(package.plans)} tables")
     for level in _levels(package):
-        each([t for t in level if t not in kept], lambda t: _rows(run, t, manifest, progress))
+        each([t for t in level if t not in kept], lambda t: _rows(run, config, t, manifest, run_id, progress))
     progress.stage("write Delta tables")
-    each(list(package.plans), lambda t: _write(run, config, identifier, t, manifest, run_id, progress))
+    each(list(package.plans), lambda t: _write(run, config, t, manifest, run_id, progress))
     shutil.rmtree(work, ignore_errors=True)
     return {t: manifest.data["tables"][t]["rows"] for t in package.plans}
 
@@ -80,28 +81,47 @@ def _levels(package: Package) -> list[list[str]]:
     return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
 
 
-def _rows(run: Generation, table: str, manifest: Manifest, progress: Progress) -> None:
+def _rows(run: Generation, config: RunConfig, table: str, manifest: Manifest, run_id: str, progress: Progress) -> None:
+    """Draw a table, and deliver it at once where nothing is still to be done to its rows."""
     if manifest.state_of(table) == "written" or (
         manifest.state_of(table) == "rows" and Path(run.work, table, "_SUCCESS").exists()
     ):
         return
     began = time.monotonic()
-    rows = generate_table(run, table)
+    if is_final(run, table):
+        drawn, count = draw_table(run, table)
+        columns = [quote(c) for c in run.plans[table].columns]
+        rows = _deliver(run, drawn.select(*columns), config, table, manifest, run_id, count)
+    else:
+        rows = generate_table(run, table)
+        manifest.table(table, state="rows", rows=rows)
     seconds = time.monotonic() - began
-    manifest.table(table, state="rows", rows=rows, seconds=round(seconds, 1))
+    manifest.table(table, seconds=round(seconds, 1))
     progress.done(table, f"{rows:,} rows, {rows / seconds:,.0f} rows/s")
 
 
-def _write(
-    run: Generation, config: RunConfig, identifier: str, table: str, manifest: Manifest, run_id: str, progress: Progress
-) -> None:
+def _write(run: Generation, config: RunConfig, table: str, manifest: Manifest, run_id: str, progress: Progress) -> None:
     if manifest.state_of(table) == "written":
         return
-    target = table_target(config.output, identifier, table)
-    app_id = f"spark-synth/{run_id}/{identifier}/{table}"
-    rows = write_delta(fill_links(run, table), target, app_id, 1, _promised(run, table, manifest))
-    manifest.table(table, state="written", rows=rows, target=target, kept=table in run.kept)
+    rows = _deliver(run, fill_links(run, table), config, table, manifest, run_id, _promised(run, table, manifest))
     progress.done(table, f"{rows:,} rows written")
+
+
+def _deliver(
+    run: Generation,
+    rows: DataFrame,
+    config: RunConfig,
+    table: str,
+    manifest: Manifest,
+    run_id: str,
+    expected: int | None,
+) -> int:
+    """Write the finished rows of a table, once, and say so in the manifest; their number."""
+    identifier = manifest.path.parent.name
+    target = table_target(config.output, identifier, table)
+    count = write_delta(rows, target, f"spark-synth/{run_id}/{identifier}/{table}", 1, expected)
+    manifest.table(table, state="written", rows=count, target=target, kept=table in run.kept)
+    return count
 
 
 def _promised(run: Generation, table: str, manifest: Manifest) -> int | None:
