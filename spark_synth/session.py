@@ -241,3 +241,9 @@ def _reason(log: Path, error: Exception) -> str:
 def _silence_python() -> None:
     warnings.filterwarnings("ignore", module=r"pyspark(\.|$)")
     logging.getLogger("py4j").setLevel(logging.ERROR)
+    logging.getLogger().addFilter(_is_not_of_py4j)
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    """Where the JVM has ended Py4J logs a traceback to the root logger, besides raising the error."""
+    return record.module not in ("java_gateway", "clientserver")

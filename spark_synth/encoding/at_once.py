@@ -12,10 +12,19 @@ T = TypeVar("T")
 PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
 
 
-def each(items: list[str], work: Callable[[str], T]) -> list[T]:
-    """`work` on every item, several at a time; the first failure is raised after the others have ended."""
+def each(tables: list[str], work: Callable[[str], T]) -> list[T]:
+    """`work` on every table, several at a time; the first failure is raised after those under way have ended, with a note
+    that names its table."""
+
+    def noted(table: str) -> T:
+        try:
+            return work(table)
+        except Exception as error:
+            error.add_note(f"table {table}")
+            raise
+
     with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(work, items))
+        return list(pool.map(noted, tables))
 
 
 def written(df: DataFrame, path: str) -> DataFrame:

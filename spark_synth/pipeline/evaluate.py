@@ -15,6 +15,7 @@ from spark_synth.pipeline.state import Manifest
 from spark_synth.progress import Progress
 from spark_synth.sinks import read_delta, table_target
 from spark_synth.tracking import Tracker
+from spark_synth.whole import write_json
 
 
 def evaluate_tables(
@@ -41,7 +42,7 @@ def evaluate_tables(
         settings=config.evaluate,
         note=progress.note,
     )
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_json(folder / "metrics.json", metrics, indent=1)
     write_report(metrics, folder / "report", _about(manifest, folder.name))
     tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
     with tracker.run(f"evaluate-{folder.name}", tags) as run:

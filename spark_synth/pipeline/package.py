@@ -12,6 +12,7 @@ import numpy as np
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.errors import RunError
 from spark_synth.schema import Schema
+from spark_synth.whole import write_json
 
 DATABASE = "database.json"
 
@@ -40,8 +41,8 @@ def save_package(package: Package, blooms: Mapping[str, Mapping[str, np.ndarray]
     for t, plan in package.plans.items():
         at = package.folder / t
         at.mkdir(parents=True, exist_ok=True)
-        (at / "plan.json").write_text(json.dumps(plan.to_json()))
-        (at / "filters.json").write_text(json.dumps(list(blooms[t])))
+        write_json(at / "plan.json", plan.to_json())
+        write_json(at / "filters.json", list(blooms[t]))
         for i, words in enumerate(blooms[t].values()):
             np.save(at / f"filter_{i}.npy", words, allow_pickle=False)
     about = {
@@ -50,7 +51,7 @@ def save_package(package: Package, blooms: Mapping[str, Mapping[str, np.ndarray]
         "owners": package.owners,
         "segment_rows": package.segment_rows,
     }
-    (package.folder / DATABASE).write_text(json.dumps(about))
+    write_json(package.folder / DATABASE, about)
 
 
 def load_package(folder: Path) -> Package:

@@ -17,6 +17,7 @@ from rich.console import Console
 from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
+from spark_synth.pipeline.failures import plainly
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
@@ -111,6 +112,7 @@ def export(config: RunConfig, to: str, prefix: str) -> None:
     raise UserError("export is not available yet: the synthetic tables are Delta folders that any reader opens")
 
 
+@plainly
 def plan(config: RunConfig, approve: bool = False) -> None:
     """Tell what a run would do and cost, on stdout; nothing is written."""
     shop = Workshop(config, approve)
@@ -127,6 +129,7 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     tell_costs(outlook(config, schema, rows, owners, joins, where), config, where.slots, out)
 
 
+@plainly
 def train(config: RunConfig, approve: bool = False) -> str:
     """Fit encoders and models; the MLflow run id."""
     shop = Workshop(config, approve)
@@ -137,6 +140,7 @@ def train(config: RunConfig, approve: bool = False) -> str:
     return run_id
 
 
+@plainly
 def generate(config: RunConfig, run_id: str | None = None) -> Path:
     """Generate a database from a trained run; the output folder."""
     shop = Workshop(config, approve=True)
@@ -148,6 +152,7 @@ def generate(config: RunConfig, run_id: str | None = None) -> Path:
     return manifest.path.parent
 
 
+@plainly
 def evaluate(config: RunConfig) -> Path:
     """Evaluate a generated database; its folder."""
     if config.generate.identifier is None:
@@ -162,6 +167,7 @@ def evaluate(config: RunConfig) -> Path:
     return folder
 
 
+@plainly
 def run(config: RunConfig) -> Path:
     """Everything, continued where an earlier attempt with the same identifier stopped; the output folder."""
     shop = Workshop(config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import threading
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from spark_synth.config import RunConfig
 from spark_synth.encoding.plan import PLAN_FORMAT
 from spark_synth.errors import UserError
+from spark_synth.whole import write_json
 
 PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "torch", "mlflow")
 
@@ -50,10 +50,7 @@ class Manifest:
         return str(self.data["tables"].get(name, {}).get("state", "planned"))
 
     def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.data, indent=1))
-        os.replace(temporary, self.path)
+        write_json(self.path, self.data, indent=1)
 
 
 def open_manifest(folder: Path, asked: Mapping[str, Any]) -> Manifest:

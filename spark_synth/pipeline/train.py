@@ -30,6 +30,7 @@ from spark_synth.tracking import DatasetInput, RunHandle, Tracker
 from spark_synth.training.job import FitJob, FitResult
 from spark_synth.training.place import train_tables
 from spark_synth.training.schedule import Places
+from spark_synth.whole import write_json
 
 
 def train_database(
@@ -101,7 +102,7 @@ def _prepare(
     save_package(package, fitted.blooms)
     for t in package.references:
         keep_table(spark, fitted, t, str(folder / "kept" / t))
-    done.write_text(json.dumps({t: asdict(s) for t, s in sets.items()}))
+    write_json(done, {t: asdict(s) for t, s in sets.items()})
     return package, sets
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.errors import RunError, UserError
 from spark_synth.schema.names import quote
+from spark_synth.sinks.leftovers import remove_leftovers
 
 _LOG = logging.getLogger(__name__)
 _NAME = r"(?:\w+|`(?:[^`]|``)+`)"
@@ -34,12 +36,19 @@ def write_delta(df: DataFrame, target: str, app_id: str, version: int, expected:
     """Append `df` to a Delta table, made where there is none; returns the number of rows committed.
 
     The same `app_id` and `version` again write nothing and return the count of the first time. RunError when the
-    count differs from `expected`. `target` is a folder or `catalog.schema.table`.
+    count differs from `expected`. `target` is a folder or `catalog.schema.table`. In a folder, which has no other
+    writer, what killed tasks and failed commits have left is removed (see sinks.leftovers), however this write ends.
     """
     spark = df.sparkSession
     commit = f"{app_id}@{version}"
     done = _committed(spark, target, commit)
-    rows = done if done is not None else _write(df, target, app_id, version, commit)
+    try:
+        rows = done if done is not None else _write(df, target, app_id, version, commit)
+    except BaseException:
+        with suppress(Exception):  # what is told is why the write failed
+            _tidy(spark, target, app_id)
+        raise
+    _tidy(spark, target, app_id)
     _LOG.info("%s: %d rows %s", target, rows, "written" if done is None else "were there already")
     if expected is not None and rows != expected:
         raise RunError(f"{target} holds {rows} rows of this run, {expected} were to be written")
@@ -65,6 +74,14 @@ def _write(df: DataFrame, target: str, app_id: str, version: int, commit: str) -
     if rows is None:
         raise RunError(f"{target}: the commit of {commit} is not in the table's history; another run wrote it")
     return rows
+
+
+def _tidy(spark: SparkSession, target: str, app_id: str) -> None:
+    if _is_table_name(target):
+        return
+    left = remove_leftovers(spark, _absolute(target), _history(spark, target), app_id)
+    if left:
+        _LOG.info("%s: removed %d files that no commit names", target, len(left))
 
 
 def _writer(df: DataFrame, options: Mapping[str, str | int]) -> DataFrameWriter:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from spark_synth.whole import write_json, write_whole
 
 NAME = "checkpoint-"
 KEPT = 2
@@ -44,7 +45,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     path = folder / f"{NAME}{found.step}.safetensors"
     save_weights(path, tensors)
     told = {"step": found.step, "digest": _digest(path), "state": found.state}
-    _replace(path.with_suffix(".json"), lambda p: p.write_text(json.dumps(told)))
+    write_json(path.with_suffix(".json"), told)
     for step in _steps(folder)[:-KEPT]:
         _remove(folder, step)
 
@@ -80,7 +81,7 @@ def load_checkpoint(
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     """Final weights of a model."""
-    _replace(path, lambda p: save_file({k: v.contiguous() for k, v in weights.items()}, p))
+    write_whole(path, lambda p: save_file({k: v.contiguous() for k, v in weights.items()}, p))
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -112,10 +113,3 @@ def _digest(path: Path) -> str:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def _replace(path: Path, write: Any) -> None:  # noqa: ANN401 - any writer of one path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)

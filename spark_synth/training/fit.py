@@ -21,6 +21,7 @@ from spark_synth.training.loop import Loop
 from spark_synth.training.ranks import ALONE, Ranks
 from spark_synth.training.step import held_out_loss
 from spark_synth.training.ties import with_ties
+from spark_synth.whole import write_json
 
 HOLDOUT_ROWS = 50_000  # held-out rows looked at after each epoch
 SEEN_ROWS = 50_000  # training rows that the features of codes and the final biases are taken from
@@ -62,8 +63,8 @@ def fit_table(job: FitJob, ranks: Ranks = ALONE) -> FitResult:
     else:
         model = Autoregressive(spec)
     save_weights(folder / "weights.safetensors", model.state_dict())
-    (folder / "spec.json").write_text(json.dumps(spec.to_json()))
-    (folder / "result.json").write_text(json.dumps(asdict(result)))
+    write_json(folder / "spec.json", spec.to_json())
+    write_json(folder / "result.json", asdict(result))
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Thread
@@ -81,29 +82,38 @@ def _run(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
 
     def fit(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         from spark_synth.training.device import device_of, own_gpu, place_of
-        from spark_synth.training.fit import fit_table
 
         gpu = own_gpu()
         for frame in frames:
             jobs = [FitJob(**{**plain[i], "device": device_of(gpu)}) for i in frame["id"]]
-            found = [replace(fit_table(job), placed=place_of(gpu)) for job in jobs]
+            found = [replace(_fit(job), placed=place_of(gpu)) for job in jobs]
             yield pd.DataFrame({"result": [json.dumps(asdict(r)) for r in found]})
 
     rows = spark.range(0, len(jobs), 1, len(jobs)).mapInPandas(fit, "result string").collect()
     return [FitResult(**json.loads(r["result"])) for r in rows]
 
 
+def _fit(job: FitJob) -> FitResult:
+    from spark_synth.training.fit import fit_table
+
+    try:
+        return fit_table(job)
+    except Exception as error:  # of which Spark brings the driver no more than the words
+        raise RunError(f"table {job.table}: {type(error).__name__}: {error}") from error
+
+
 def _tell(job: FitJob, seen: int, watch: Watch) -> int:
     path = Path(job.scratch) / "progress.jsonl"
     if not path.exists():
         return seen
-    lines = path.read_text().splitlines()
+    lines = path.read_text().split("\n")[:-1]
     for line in lines[seen:]:
-        watch(job.table, json.loads(line))
+        with suppress(ValueError):  # half a line is what a full disk leaves of one
+            watch(job.table, json.loads(line))
     return len(lines)
 
 
 def _last_line(error: BaseException) -> str:
     lines = [x.strip() for x in str(error).splitlines() if x.strip() and not x.lstrip().startswith(("at ", "File"))]
     named = [x for x in lines if "Error" in x]
-    return (named or lines or [type(error).__name__])[-1]
+    return (named or lines or [type(error).__name__])[-1].removeprefix(f"{RunError.__module__}.{RunError.__name__}: ")

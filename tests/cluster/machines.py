@@ -24,7 +24,10 @@ WORKER = "org.apache.spark.deploy.worker.Worker"
 
 @contextmanager
 def cluster(folder: Path, gpus: list[list[str]], cores: int) -> Iterator[str]:
-    """The URL of a master with one worker for every list of GPU addresses, each of `cores` cores."""
+    """The URL of a master with one worker for every list of GPU addresses, each of `cores` cores.
+
+    `folder`/worker0/scratch and so on are where Spark and Python on that worker put temporary files.
+    """
     started: list[subprocess.Popen[bytes]] = []
     try:
         started.append(_started(folder / "master.log", [MASTER, "-h", "127.0.0.1", "-p", "0", "--webui-port", "0"]))
@@ -42,7 +45,17 @@ def cluster(folder: Path, gpus: list[list[str]], cores: int) -> Iterator[str]:
 
 
 def _worker(folder: Path, url: str, gpus: list[str], cores: int) -> subprocess.Popen[bytes]:
-    folder.mkdir(parents=True)
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)  # a test may have mounted a small disk there
+    places = {"SPARK_LOCAL_DIRS": str(scratch), "TMPDIR": str(scratch)}
+    told = [WORKER, "-h", "127.0.0.1", "-c", str(cores), "-m", "4g", "-d", str(folder / "logs"), "--webui-port", "0"]
+    if gpus:
+        told += ["--properties-file", str(_gpu_settings(folder, gpus))]
+    return _started(folder.with_suffix(".log"), [*told, url], places)
+
+
+def _gpu_settings(folder: Path, gpus: list[str]) -> Path:
+    """The file that says which GPUs a worker has."""
     script = folder / "gpus.sh"
     addresses = ", ".join(f'"{a}"' for a in gpus)
     script.write_text(f'#!/bin/sh\necho \'{{"name": "gpu", "addresses": [{addresses}]}}\'\n')
@@ -51,16 +64,15 @@ def _worker(folder: Path, url: str, gpus: list[str], cores: int) -> subprocess.P
     settings.write_text(
         f"spark.worker.resource.gpu.amount {len(gpus)}\nspark.worker.resource.gpu.discoveryScript {script}\n"
     )
-    told = [WORKER, "-h", "127.0.0.1", "-c", str(cores), "-m", "4g", "-d", str(folder), "--webui-port", "0"]
-    return _started(folder.with_suffix(".log"), [*told, "--properties-file", str(settings), url])
+    return settings
 
 
-def _started(log: Path, told: list[str]) -> subprocess.Popen[bytes]:
+def _started(log: Path, told: list[str], places: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     home = find_java()
     environment = dict(os.environ) | ({"JAVA_HOME": str(home)} if home else {})
     environment |= {"SPARK_HOME": _find_spark_home(), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    environment["SPARK_DAEMON_MEMORY"] = "512m"
+    environment |= {"SPARK_DAEMON_MEMORY": "512m", **(places or {})}
     with log.open("wb") as sink:
         command = [f"{_find_spark_home()}/bin/spark-class", *told]
         return subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, env=environment)

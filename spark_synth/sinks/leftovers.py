@@ -1,0 +1,62 @@
+"""Files in the folder of a Delta table that no commit names: what killed tasks and failed commits have left there.
+
+Delta removes them by VACUUM alone, days later, since another writer may be about to commit them. The tables of a run
+have one writer, which knows when it is done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pyspark.sql import DataFrame, SparkSession
+
+_LOG = "/_delta_log/"
+_DATA = re.compile(r"part-\d{5}-[0-9a-f-]{36}\S*\.parquet")  # as Spark names what a task writes
+_COMMIT = re.compile(r"\.\d{20}\.json\.\S+\.tmp")  # as Delta names a commit on its way to a local disk
+
+
+def remove_leftovers(spark: SparkSession, folder: str, history: DataFrame | None, app_id: str) -> list[str]:
+    """Remove data files and halves of commits that no commit of the table names; their paths.
+
+    history: the commits of the table, None where there is none. Nothing is done unless all of them, from the first on,
+    bear the name of `app_id`: others may have written files that only they know of, or need older ones.
+    """
+    if history is not None and not _all_ours(history, app_id):
+        return []
+    named = set() if history is None else _current(spark, folder)
+    jvm: Any = spark._jvm
+    root = jvm.org.apache.hadoop.fs.Path(folder)
+    files = root.getFileSystem(spark._jsc.hadoopConfiguration())
+    left = [p for p in _files(files, root) if _path(p) not in named]
+    for path in left:
+        files.delete(path, False)
+    return [_path(p) for p in left]
+
+
+def _all_ours(history: DataFrame, app_id: str) -> bool:
+    commits = history.select("version", "userMetadata").collect()
+    ours = all((c["userMetadata"] or "").rpartition("@")[0] == app_id for c in commits)
+    return ours and {c["version"] for c in commits} == set(range(len(commits)))
+
+
+def _current(spark: SparkSession, folder: str) -> set[str]:
+    """The data files of the table as it is: all that were ever named, since commits of ours only add."""
+    return {unquote(urlsplit(f).path) for f in spark.read.format("delta").load(folder).inputFiles()}
+
+
+def _files(files: Any, root: Any) -> Iterator[Any]:  # noqa: ANN401 - objects of Hadoop
+    """The data files and halves of commits below `root`, named in the log or not."""
+    if not files.exists(root):
+        return
+    found = files.listFiles(root, True)
+    while found.hasNext():
+        path = found.next().getPath()
+        if (_COMMIT if _LOG in _path(path) else _DATA).fullmatch(path.getName()):
+            yield path
+
+
+def _path(path: Any) -> str:  # noqa: ANN401
+    return str(path.toUri().getPath())
