@@ -13,8 +13,8 @@ PARALLEL = 4  # tables worked on at the same time: fixed job costs overlap
 
 
 def each(tables: list[str], work: Callable[[str], T]) -> list[T]:
-    """`work` on every table, several at a time; the first failure is raised after those under way have ended, with a note
-    that names its table."""
+    """`work` on every table, several at a time; the first failure, with a note that names its table, is raised after
+    those under way have ended."""
 
     def noted(table: str) -> T:
         try:

@@ -14,7 +14,8 @@ from pyspark.errors import PythonException
 
 from spark_synth.errors import RunError, UserError
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 AGAIN = "start the same command again: it goes on where this one stopped"
 PATIENCE = 5  # seconds in which a Java process that no longer answers is found to have ended
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|database or disk is full", re.I)

@@ -69,8 +69,9 @@ def test_a_full_disk_of_the_driver() -> None:
 def test_a_failed_job_tells_why(spark: SparkSession, tmp_path: Path) -> None:
     java = spark.range(1).select(F.raise_error(F.lit("no such row")).cast("int").alias("id"))
     python = spark.range(1).mapInPandas(failing(ValueError("odd\nvalue")), "id long")
+    path = str(tmp_path / "t")
     for job, why in ((java, "RuntimeError|RuntimeException: no such row"), (python, "value")):
-        told = in_one_line(caught(lambda job=job: job.write.parquet(str(tmp_path / "t"))))  # type: ignore[misc]
+        told = in_one_line(caught(lambda job=job: job.write.mode("overwrite").parquet(path)))  # type: ignore[misc]
         assert re.fullmatch(rf"Spark failed: (?:{why}) \(--debug shows the traceback\); {AGAIN}", str(told))
 
 
