@@ -16,7 +16,8 @@ from tests.cluster.machines import REPOSITORY, WORKER
 
 T = TypeVar("T")
 CONF = REPOSITORY / "conf" / "local.yaml"
-WAIT = 240.0  # seconds for something to happen, and for a run to end
+WAIT = 600.0  # seconds for something to happen, and for a run to end
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for Java that runs a minute, in half the time
 POLL = 0.002  # a file of a small table is open for some hundredths of a second
 
 
@@ -58,6 +59,8 @@ def start(master: str, command: str, options: dict[str, object], folder: Path) -
         "spark.conf.spark.driver.bindAddress": "127.0.0.1",
         "spark.conf.spark.driver.memory": "1g",
         "spark.conf.spark.executor.memory": "1g",
+        "spark.conf.spark.driver.extraJavaOptions": BRIEF,
+        "spark.conf.spark.executor.extraJavaOptions": BRIEF,
         "spark.conf.spark.ui.enabled": "false",
         "spark.conf.spark.sql.shuffle.partitions": "2",
         "spark.conf.spark.databricks.delta.snapshotPartitions": "1",

@@ -1,4 +1,4 @@
-"""Executors that are killed, by process id, while they encode, train and generate: the run ends as an undisturbed one."""
+"""Executors that are killed, by process id, while they encode, train and generate: the run ends as if nothing was."""
 
 from __future__ import annotations
 
