@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
@@ -44,11 +43,8 @@ def write_delta(df: DataFrame, target: str, app_id: str, version: int, expected:
     done = _committed(spark, target, commit)
     try:
         rows = done if done is not None else _write(df, target, app_id, version, commit)
-    except BaseException:
-        with suppress(Exception):  # what is told is why the write failed
-            _tidy(spark, target, app_id)
-        raise
-    _tidy(spark, target, app_id)
+    finally:
+        _tidy(spark, target, app_id)
     _LOG.info("%s: %d rows %s", target, rows, "written" if done is None else "were there already")
     if expected is not None and rows != expected:
         raise RunError(f"{target} holds {rows} rows of this run, {expected} were to be written")
@@ -77,11 +73,15 @@ def _write(df: DataFrame, target: str, app_id: str, version: int, commit: str) -
 
 
 def _tidy(spark: SparkSession, target: str, app_id: str) -> None:
+    """Remove leftovers from a folder; where that fails the table is as good without, and a failed write tells more."""
     if _is_table_name(target):
         return
-    left = remove_leftovers(spark, _absolute(target), _history(spark, target), app_id)
-    if left:
-        _LOG.info("%s: removed %d files that no commit names", target, len(left))
+    try:
+        left = remove_leftovers(spark, _absolute(target), _history(spark, target), app_id)
+    except Exception as error:
+        _LOG.info("%s: files that no commit names may be left: %s", target, error)
+    else:
+        _LOG.info("%s: %d files that no commit names removed", target, len(left))
 
 
 def _writer(df: DataFrame, options: Mapping[str, str | int]) -> DataFrameWriter:

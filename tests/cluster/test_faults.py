@@ -1,5 +1,5 @@
-"""A driver that is killed, a commit that fails, a disk that is full: the command, started again, ends with the tables of
-an undisturbed run."""
+"""A driver that is killed, a commit that fails, a disk that is full: the same command again ends with the tables of an
+undisturbed run."""
 
 from __future__ import annotations
 
