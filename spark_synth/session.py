@@ -242,8 +242,22 @@ def _silence_python() -> None:
     warnings.filterwarnings("ignore", module=r"pyspark(\.|$)")
     logging.getLogger("py4j").setLevel(logging.ERROR)
     logging.getLogger().addFilter(_is_not_of_py4j)
+    _silence_accumulators()
 
 
 def _is_not_of_py4j(record: logging.LogRecord) -> bool:
     """Where the JVM has ended Py4J logs a traceback to the root logger, besides raising the error."""
     return record.module not in ("java_gateway", "clientserver")
+
+
+def _silence_accumulators() -> None:
+    """Where the JVM has ended PySpark's server for accumulators prints a traceback to stderr."""
+    from socketserver import BaseServer
+
+    from pyspark.accumulators import AccumulatorServer
+
+    def tell(server: BaseServer, request: Any, address: Any) -> None:  # noqa: ANN401 - as socketserver has it
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            BaseServer.handle_error(server, request, address)
+
+    AccumulatorServer.handle_error = tell  # type: ignore[method-assign, assignment]

@@ -16,6 +16,22 @@ from spark_synth.config import SparkSettings
 from spark_synth.errors import UserError
 from spark_synth.session import build_session, find_java
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pyspark import SparkContext
+from spark_synth.config import SparkSettings
+from spark_synth.session import build_session
+
+spark = build_session(SparkSettings(master="local[1]"), log_file=Path(sys.argv[1]))
+spark.range(1).rdd.map(lambda row: row.id).count()  # by a Python worker, whose accumulators are sent to the driver
+os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+try:
+    spark.range(1).count()
+except Exception as error:
+    print(type(error).__name__)
+"""
+
 
 def test_delta_is_on_board(spark: SparkSession, tmp_path: Path) -> None:
     spark.range(5).write.format("delta").save(str(tmp_path / "t"))
@@ -115,3 +131,11 @@ def test_under_spark_submit_delta_is_added_to_the_running_jvm(tmp_path: Path) ->
     ran = start(tmp_path, "local[2]", str(submit), "--master", "local[1]")
     assert ran.returncode == 0 and ran.stdout.splitlines()[-1] == "3"
     assert ran.stderr.count(" INFO ") < 10  # those before the session can say otherwise
+
+
+def test_the_end_of_java_prints_no_traceback(tmp_path: Path) -> None:
+    """A driver whose Java process is killed hears of it by an error alone."""
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "log")], capture_output=True, text=True, check=True
+    )
+    assert (ran.stdout, ran.stderr) == ("Py4JError\n", "")
