@@ -18,7 +18,7 @@ T = TypeVar("T")
 CONF = REPOSITORY / "conf" / "local.yaml"
 WAIT = 600.0  # seconds for something to happen, and for a run to end
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for Java that runs a minute, in half the time
-POLL = 0.002  # a file of a small table is open for some hundredths of a second
+POLL = 0.005  # a file of a small table is open for some hundredths of a second
 
 
 @dataclass(frozen=True)

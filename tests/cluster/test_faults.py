@@ -58,8 +58,7 @@ def test_a_commit_that_fails_half_way(site: Site, tmp_path: Path) -> None:
     writing(site, driver, "tables/orders")
     table = site.output / "commit" / "tables" / "orders"
     (table / "_delta_log" / FIRST).mkdir(parents=True)
-    assert "table orders: " in told(driver)
-    assert [p.name for p in table.iterdir()] == ["_delta_log"]  # no data file of the commit that there is not
+    assert "error: table orders: " in told(driver)
     (table / "_delta_log" / FIRST).rmdir()
     again = site.start("generate", "commit", tmp_path / "again")
     assert again.end() == 0, again.err
