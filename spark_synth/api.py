@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -46,13 +46,25 @@ class Synthesizer:
         return self
 
     def generate(
-        self, ratio: float = 1.0, preserve_tables: Sequence[str] = (), identifier: str | None = None
+        self,
+        ratio: float = 1.0,
+        preserve_tables: Sequence[str] = (),
+        identifier: str | None = None,
+        append: bool = False,
+        given: Mapping[str, str] | None = None,
     ) -> Synthesizer:
-        """Write a synthetic database; `folder` is where it lies."""
+        """Write a synthetic database; `folder` is where it lies.
+
+        given: by table, the path of the rows that it is to have. append: add a wave to the database of that
+        identifier, or to the last one.
+        """
         from spark_synth import pipeline
 
+        if append and identifier is None and self.folder is not None:
+            identifier = self.folder.name
         asked = {"ratio": ratio, "preserve_tables": list(preserve_tables), "identifier": identifier}
-        self.folder = pipeline.generate(self._config(generate=asked), self.run_id)
+        asked["given"] = dict(given or {})
+        self.folder = pipeline.generate(self._config(generate=asked), self.run_id, append)
         return self
 
     def evaluate(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,16 +82,24 @@ def generate(
     preserve: Annotated[str | None, typer.Option("--preserve", help="Tables whose real rows are kept: t1,t2.")] = None,
     identifier: Identifier = None,
     run: Annotated[str | None, typer.Option("--run", help="MLflow run id of the training (default: the last).")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--given", metavar="TABLE=PATH", help="Rows that a table is to have; all below is made for them."),
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add a wave of rows with new keys to a finished database.")
+    ] = False,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the synthetic tables."""
     tables = [name.strip() for name in preserve.split(",") if name.strip()] if preserve else None
-    config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, identifier=identifier)
+    rows = _pairs(given, "--given")
+    config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, given=rows, identifier=identifier)
     from spark_synth import pipeline
 
-    _result(pipeline.generate(config, run))
+    _result(pipeline.generate(config, run, append))
 
 
 @app.command()
@@ -167,6 +175,7 @@ def _begin(
     *,
     ratio: float | None = None,
     preserve: Sequence[str] | None = None,
+    given: Mapping[str, str] | None = None,
     identifier: str | None = None,
 ) -> RunConfig:
     """What every command does first: note --debug and --quiet, then load the configuration."""
@@ -175,7 +184,15 @@ def _begin(
     from spark_synth.progress import set_quiet
 
     set_quiet(quiet)
-    return load_config(conf, overrides or [], ratio=ratio, preserve=preserve, identifier=identifier)
+    return load_config(conf, overrides or [], ratio=ratio, preserve=preserve, given=given, identifier=identifier)
+
+
+def _pairs(texts: Sequence[str] | None, flag: str) -> dict[str, str]:
+    """What a repeated flag TABLE=PATH says."""
+    pairs = [text.partition("=") for text in texts or ()]
+    if not all(name.strip() and value.strip() for name, _, value in pairs):
+        raise UserError(f"{flag}: write it as TABLE=PATH, such as {flag} customers=DIR/customers.parquet")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _result(value: object) -> None:

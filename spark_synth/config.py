@@ -103,6 +103,7 @@ class GenerateSettings(_Settings):
     ratio: float = Field(default=1.0, gt=0)
     identifier: str | None = None
     preserve_tables: list[str] = Field(default_factory=list)
+    given: dict[str, str] = Field(default_factory=dict)  # table -> path of the rows that it is to have
     partitions: int | None = Field(default=None, ge=1)
 
     @field_validator("identifier")
@@ -162,16 +163,18 @@ def load_config(
     *,
     ratio: float | None = None,
     preserve: Sequence[str] | None = None,
+    given: Mapping[str, str] | None = None,
     identifier: str | None = None,
 ) -> RunConfig:
     """Read and check a configuration. Order: the file, then `overrides` ("a.b=c"), then the flags of the command."""
     tree = load_yaml_mapping(path, "configuration")
     for text in overrides:
         _apply(tree, text)
-    flags = {"ratio": ratio, "preserve_tables": list(preserve) if preserve else None, "identifier": identifier}
-    given = {name: str(value) if name == "ratio" else value for name, value in flags.items() if value is not None}
-    if given:
-        _section(tree, ["generate"], "generate").update(given)
+    kept, rows = list(preserve) if preserve else None, dict(given) if given else None
+    flags = {"ratio": ratio, "preserve_tables": kept, "given": rows, "identifier": identifier}
+    told = {name: str(value) if name == "ratio" else value for name, value in flags.items() if value is not None}
+    if told:
+        _section(tree, ["generate"], "generate").update(told)
     environment = Environment()
     written = {name: value for name, value in tree.items() if value is not None}  # a section with nothing below it
     try:

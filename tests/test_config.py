@@ -63,6 +63,7 @@ def test_flags_come_after_overrides() -> None:
         "ratio": 0.25,
         "identifier": "x",
         "preserve_tables": ["t1", "t2"],
+        "given": {},
         "partitions": None,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,25 +60,37 @@ def fit_key(df: DataFrame, column: str, type_: str) -> KeyPlan:
 
 
 def make_keys(
-    plan: KeyPlan, index: np.ndarray, position: np.ndarray, count: int, salt: str, real: Taken | None
+    plan: KeyPlan, index: np.ndarray, position: np.ndarray, count: int, salt: str, real: Taken | None, first: int = 0
 ) -> np.ndarray:
     """Key values (n,) of rows `index` int64 (n,): int64, or text objects.
 
     position: int64 (n,) place in the family; count: rows of the whole synthetic table or of the real one, whichever
     has more, so that free keys are left, and keys made besides those of rows (for orphans), which follow these; salt:
-    makes UUIDs differ between tables and seeds; real: filter of keys that are not to be made.
+    makes UUIDs differ between tables and seeds; real: filter of keys that are not to be made; first: what `used_up`
+    says of the waves of the table before this one, together.
     """
     if plan.how == "integer":
-        return _free(lambda i: plan.start + i, index, count, real)
+        return _free(lambda i: plan.start + i, first + index, count, real)
     if plan.how == "position":
         return position + 1
     if plan.how == "uuid":
-        return np.array([_uuid(salt, i) for i in index.tolist()], dtype=object)
+        return np.array([_uuid(salt, i) for i in (first + index).tolist()], dtype=object)
     charsets = list(plan.charsets) or [CLASSES[0]]
-    while math.prod(len(c) for c in charsets) < count * TRIES:
+    while math.prod(len(c) for c in charsets) < first + count * TRIES:
         charsets.append(CLASSES[0])
     space = math.prod(len(c) for c in charsets)
-    return _free(lambda i: _spell(i, charsets, space), index, count, real)
+    return _free(lambda i: _spell(i, charsets, space), first + index, count, real)
+
+
+def used_up(plans: Sequence[KeyPlan], rows: int, count: int, spare: bool) -> int:
+    """Numbers that keys of one wave of a table are made from, which those of the next one must not be.
+
+    rows: of the wave; count: as make_keys has it; spare: whether keys are made besides those of rows. Whole numbers of
+    rows alone follow each other without a gap; any other key may be made anew from a number further on, and keys of
+    more characters than before begin no sooner.
+    """
+    plain = not spare and all(k.how in ("integer", "position") for k in plans)
+    return rows if plain else count * TRIES
 
 
 def _free(make: Callable[[np.ndarray], np.ndarray], index: np.ndarray, count: int, real: Taken | None) -> np.ndarray:

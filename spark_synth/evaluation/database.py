@@ -41,16 +41,18 @@ def evaluate_database(
     owners: Mapping[str, str | None],
     references: set[str],
     settings: Settings,
+    told: Mapping[str, int] | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Compare a synthetic database with the real one; everything heavy runs in Spark.
 
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
-    The rows of `references` were kept, so they are not scored and may be copies. The result can be written as JSON:
+    The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
+    of tables whose size the ratio does not tell. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
-    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings)
+    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings, told or {})
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         profiles = dict(zip(schema.tables, pool.map(evaluation.profile, schema.tables), strict=True))
         found = {t: pool.submit(evaluation.table, t, profiles[t]) for t in schema.tables}
@@ -91,9 +93,10 @@ class _Evaluation:
         owners: Mapping[str, str | None],
         references: set[str],
         settings: Settings,
+        told: Mapping[str, int],
     ) -> None:
         self.real, self.synth, self.schema, self.ratio = real, synth, schema, ratio
-        self.owners, self.references, self.settings = owners, references, settings
+        self.owners, self.references, self.settings, self.told = owners, references, settings, told
 
     def sides(self, table: str) -> tuple[DataFrame, DataFrame]:
         return self.real[table], self.synth[table]
@@ -115,7 +118,7 @@ class _Evaluation:
         for column, figures in identities.items():
             if column:
                 found["columns"][column] |= _identity(table, column, figures, reference)
-        expected = profile.rows[0] * (1.0 if reference else self.ratio)
+        expected = self.told.get(name, profile.rows[0] * (1.0 if reference else self.ratio))
         return {
             "reference": reference,
             "rows": profile.rows,

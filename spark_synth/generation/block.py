@@ -74,7 +74,7 @@ def draw_structure(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
     head = block["row"].to_numpy(np.int64)[family]
     out = pd.DataFrame({"__idx": head + inner, "__segment": head})
     if plan.sets:
-        _add_keys(out, job, plan, block["start"].to_numpy(np.int64)[family] + inner, codes)
+        _add_keys(out, job, plan, _position(block, family, inner), codes)
     for i in range(len(plan.owner.columns) if plan.owner else 0):
         out[f"o{i}"] = block[f"o{i}"].to_numpy(object)[family]
     out["__codes"] = list(codes.astype(np.int16))
@@ -100,11 +100,20 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
             out[f"__late_{i}"] = codes[:, link.at].astype(np.int16)
         if link.levels:
             out[f"__level_{i}"] = codes[:, link.level_at].astype(np.int16)
-    _add_keys(out, job, plan, block["start"].to_numpy(np.int64)[family] + inner, codes)
+    _add_keys(out, job, plan, _position(block, family, inner), codes)
     _add_texts(out, plan, _text_makers(job.folder, job.table, job.seed), rng)
     if job.parent:
         out["__context"] = list(np.concatenate([codes, context[family]], axis=1).astype(np.int16))
     return out.sort_values("__idx", kind="stable")[list(output_fields(plan, job.parent))]
+
+
+def _position(block: pd.DataFrame, family: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """int64 (N,): the place of each row among those of its owner, after the rows that earlier waves gave to it."""
+    first = block["start"].to_numpy(np.int64)
+    if "__before" in block:
+        first = first + block["__before"].fillna(0).to_numpy(np.int64)
+    place: np.ndarray = first[family] + inner
+    return place
 
 
 def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.ndarray, codes: np.ndarray) -> None:
@@ -113,7 +122,7 @@ def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.nd
     blooms = _blooms(job.folder, job.table)
     for i, key in enumerate(plan.keys):
         salt = f"{job.seed}/{job.table}/{key.column}"
-        out[f"k{i}"] = make_keys(key, index, position, job.keys, salt, blooms.get(key.column))
+        out[f"k{i}"] = make_keys(key, index, position, job.keys, salt, blooms.get(key.column), job.used)
     for i, degree in enumerate(plan.degrees):
         drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
         out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)

@@ -28,9 +28,10 @@ class BlockJob:
     """What a worker needs to draw any block of one table: the model folder, the seed, the table's row count.
 
     count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
-    encoding.keys.make_keys). parent: whether other tables hang on this one, so that its rows carry their codes.
-    tilt: float (K,) by sub-column, added to its logits. room: see generation.masks.Room. given: sub-columns whose codes
-    blocks bring along, as `__references`. Paths must be readable from executors.
+    encoding.keys.make_keys); used: numbers that earlier waves have used up for keys. parent: whether other tables hang
+    on this one, so that its rows carry their codes. tilt: float (K,) by sub-column, added to its logits. room: see
+    generation.masks.Room. given: sub-columns whose codes blocks bring along, as `__references`. Paths must be readable
+    from executors.
     """
 
     folder: str
@@ -42,6 +43,7 @@ class BlockJob:
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
     room: Mapping[int, Sequence[int]] = field(default_factory=dict)
     given: Sequence[int] = ()
+    used: int = 0
 
 
 def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
@@ -49,7 +51,7 @@ def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
 
     def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         torch.set_num_threads(1)  # one core per task; a fixed number also keeps float sums the same everywhere
-        for block in _whole_blocks(frames):
+        for block in whole_blocks(frames):
             yield draw(_longest_first(block))
 
     return generate
@@ -71,9 +73,9 @@ def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]
     if plan.blocks:
         codes = draw_blocks(plan.blocks, above, sizes[0], generator, room, tilt.get(0)).numpy()
     else:
-        model = _model(f"{job.folder}/{job.table}/{STRUCTURE}")
+        model = trained_model(f"{job.folder}/{job.table}/{STRUCTURE}")
         codes = model.sample(above, *sizes, generator, masks=room, tilt=tilt).numpy()
-    _follow(plan, codes)
+    follow(plan, codes)
     return codes
 
 
@@ -86,7 +88,7 @@ def value_codes(
     job: BlockJob, block: pd.DataFrame, rng: np.random.Generator, tilt: Mapping[int, Tilt]
 ) -> tuple[np.ndarray, np.ndarray, FamilyClock | None]:
     """int64 (N, C) codes of all rows of one block, (B, P) of their context; and their times. See block.draw_block."""
-    plan, model = read_plan(job.folder, job.table), _model(f"{job.folder}/{job.table}")
+    plan, model = read_plan(job.folder, job.table), trained_model(f"{job.folder}/{job.table}")
     lengths = block["rows"].to_numpy(np.int64)
     generator = torch.Generator().manual_seed(
         stream(job.seed, "codes", job.table, _turn(job), int(block["block"].iloc[0]))
@@ -101,7 +103,7 @@ def value_codes(
     )
     masks = Together([m for m in (clock, given, room) if m])
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, tilt, sets).numpy()
-    _follow(plan, codes)
+    follow(plan, codes)
     return codes, context, clock
 
 
@@ -116,7 +118,7 @@ def _turn(job: BlockJob) -> str:
     return "again" if job.given else "first"  # the same chances twice would give two families the same rows
 
 
-def _follow(plan: TablePlan, codes: np.ndarray) -> None:
+def follow(plan: TablePlan, codes: np.ndarray) -> None:
     """Set, in place, the sub-columns that follow from a row's own code."""
     if plan.code and plan.code.follows:
         table = np.array(plan.code.follows)[codes[:, plan.code.at]]
@@ -160,12 +162,12 @@ def read_plan(folder: str, table: str) -> TablePlan:
 
 
 @lru_cache(maxsize=8)
-def _model(folder: str) -> Autoregressive:
+def trained_model(folder: str) -> Autoregressive:
     """A trained network, once per Python worker."""
     return read_model(Path(folder))
 
 
-def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Regroup arriving frames (sorted by block) into one frame per block."""
     waiting: list[pd.DataFrame] = []
     for frame in frames:

@@ -28,12 +28,13 @@ def exact_degrees(
     parents: DataFrame,
     degree: Column,
     plan: DegreePlan,
-    total: int,
+    total: int | None,
     real: bool,
     slack: float = 0.0,
     most: Column | None = None,
 ) -> tuple[DataFrame, int]:
-    """`parents` with `size` (children) and `first` (index of the first child), and the sum of the sizes: `total`.
+    """`parents` with `size` (children) and `first` (index of the first child), and the sum of the sizes: `total`, or
+    what the degrees add up to, if that is None.
 
     parents: has `__idx` from 0. degree: the drawn degree. real: the parents are real rows with real degrees, which
     are only scaled. slack: relative distance from `total` at which degrees are left as they are, since moving a total

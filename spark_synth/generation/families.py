@@ -15,6 +15,7 @@ from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
 from spark_synth.generation.totals import with_totals
+from spark_synth.generation.waves import with_places
 from spark_synth.generation.within import with_partners
 
 SLACK = 0.01  # how far rows may be from the ratio before degrees are scaled to it
@@ -74,17 +75,19 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     context = F.concat(*owners).alias("__context")
     cell = F.col("__context").getItem(above.code.at) if above.code else F.lit(0)
     known = [context, base.alias("base"), cell.cast("int").alias("__cell")]
-    seen = parents.select("__idx", *keys, *known, F.col(f"__deg_{at}"))
-    total = round(degree.total * run.ratio)
+    seen = with_places(run, plan, owner, parents.select("__idx", *keys, *known, F.col(f"__deg_{at}")))
+    given = run.follows_given(plan.table)
+    total = None if given else round(degree.total * run.ratio)
     seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)}, owner)
     seen = with_totals(run, plan, owner, seen).drop("__cell")
     sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", "__most")
-    free = round(owner.null_rows * run.ratio)
+    share = owned / max(1, degree.total) if given else run.ratio
+    free = round(owner.null_rows * share)
     if free:
         cut = cut.unionByName(ownerless(run.spark, free, owner.null_size, owned, block_rows), allowMissingColumns=True)
-    lost = round(owner.orphans.rows * run.ratio) if owner.orphans else 0
+    lost = round(owner.orphans.rows * share) if owner.orphans else 0
     if lost:
         cut = cut.unionByName(_orphans(run, plan, owner, lost, owned + free, block_rows), allowMissingColumns=True)
     return cut, owned + free + lost, block_rows

@@ -92,13 +92,15 @@ def _source(plans: Mapping[str, TablePlan], table: str, column: str) -> tuple[st
 
 @dataclass(frozen=True)
 class _Column:
-    """How one column of the keys is made; see encoding.keys.make_keys. first: index of the first key."""
+    """How one column of the keys is made; see encoding.keys.make_keys. first: index of the first key; used: by earlier
+    waves."""
 
     plan: KeyPlan
     first: int
     count: int
     salt: str
     filters: tuple[tuple[str, str], ...]  # folder and column of filters of real keys
+    used: int
 
     def taken(self) -> AnyOf:
         """The real keys that must not be made; read where keys are made."""
@@ -107,7 +109,8 @@ class _Column:
 
     def keys(self, index: np.ndarray, taken: AnyOf) -> np.ndarray:
         """Text objects (n,) for `index` int64 (n,) from 0."""
-        made = make_keys(self.plan, self.first + index, np.zeros_like(index), self.count, self.salt, taken)
+        place = np.zeros_like(index)
+        made = make_keys(self.plan, self.first + index, place, self.count, self.salt, taken, self.used)
         text: np.ndarray = made.astype(str).astype(object)
         return text
 
@@ -119,4 +122,5 @@ def _column(run: Generation, table: str, edge: Edge, number: int) -> _Column:
     place = [(child, e.name) for child, e in edges].index((table, edge.name))
     before = sum(_room(run, e) for _, e in edges[:place])
     filters = ((f"{run.models}/{source}", plan.column), (f"{run.models}/{table}", edge.columns[number]))
-    return _Column(plan, rows + before, rows + reserved(run, source), f"{run.seed}/{source}/{plan.column}", filters)
+    salt, count = f"{run.seed}/{source}/{plan.column}", rows + reserved(run, source)
+    return _Column(plan, rows + before, count, salt, filters, run.used.get(source, 0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
@@ -18,10 +18,12 @@ Maker = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 
 @dataclass(frozen=True)
 class Generation:
-    """One synthetic database in the making.
+    """One synthetic database in the making, or one wave of it.
 
     models: folder of plans and weights; work: folder of intermediate rows; kept: tables whose real rows are used,
-    with the Parquet folder of these rows (see generation.kept); plans in generation order.
+    with the Parquet folder of these rows (see generation.kept); plans in generation order. there, used: the rows of a
+    table in earlier waves, and the numbers that these have used up for keys (encoding.keys.used_up), if there are any.
+    given: those of the kept tables whose rows are the user's, so that their degrees are drawn, not the real ones.
     """
 
     spark: SparkSession
@@ -33,6 +35,9 @@ class Generation:
     seed: int
     segment_rows: int
     partitions: int | None
+    there: Callable[[str], DataFrame] | None = None
+    used: Mapping[str, int] = field(default_factory=dict)
+    given: Collection[str] = ()
 
     def rows(self, table: str) -> DataFrame:
         """The finished rows of a table with their hidden columns."""
@@ -64,6 +69,11 @@ class Generation:
     def target(self, table: str) -> int:
         """Rows of a table by the ratio alone."""
         return max(1, round(self.plans[table].rows * self.ratio))
+
+    def follows_given(self, table: str) -> bool:
+        """Whether the rows of a table hang on given ones by their owners, so that these tell how many they are."""
+        owner = self.plans[table].owner
+        return owner is not None and (owner.parent in self.given or self.follows_given(owner.parent))
 
     def degree_of(self, table: str, edge: Edge) -> int:
         """Which degree of the parent counts the rows of `table` under a foreign key."""

@@ -13,6 +13,11 @@ def stream(seed: int, *what: object) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+def wave_seed(seed: int, wave: int) -> int:
+    """The seed of all that is drawn in one wave of a database; that of the first is the seed of the run."""
+    return stream(seed, "wave", wave) if wave else seed
+
+
 def uniforms(seed: int, name: str, index: np.ndarray) -> np.ndarray:
     """Uniforms float64 (n,) in [0, 1) that belong to integer indices (n,): splitmix64 (Steele et al., 2014)."""
     x = index.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(stream(seed, name))

@@ -54,7 +54,7 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     job = BlockJob(
         run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
     )
-    job = replace(job, tilt=raked(run, plan, families, job))
+    job = replace(job, tilt=raked(run, plan, families, job), used=run.used.get(plan.table, 0))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = written(drawn, f"{work}/drawn")
     for n, link in enumerate(k for k in plan.matched if not k.late):

@@ -48,7 +48,8 @@ def draw_table(run: Generation, table: str) -> tuple[DataFrame, int]:
     plan, parent = run.plans[table], _is_above(run, table)
     families = families_of(run, plan)
     room, references = reference_room(plan), reference_columns(plan)
-    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room)
+    used = run.used.get(table, 0)
+    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room, used=used)
     if plan.structure:
         cut = known_rows(run, plan, families)
     else:

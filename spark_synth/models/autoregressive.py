@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks, Tilt
+from spark_synth.models.base import Clock, Masks, Observed, Tilt
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.pairs import PairTerms, Surroundings
@@ -188,10 +188,11 @@ class Autoregressive(nn.Module):
         fixed: Tensor | None = None,
         tilt: Mapping[int, Tilt] | None = None,
         sets: Tensor | None = None,
+        observed: Observed | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows; see models.sampling."""
         self.eval()
-        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt, sets)
+        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt, sets, observed)
 
     # -- pieces shared by both --------------------------------------------------------------------------------
 

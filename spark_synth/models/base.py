@@ -31,6 +31,29 @@ class Tilt:
         self.due = self.expected.new_tensor(0.5)
 
 
+@dataclass
+class Observed:
+    """Codes that rows are known to have, by sub-column int64 (N,), ABSENT where one does not apply.
+
+    What comes before them is drawn given them by self-normalised importance sampling: families come `draws` times in a
+    row, and after each row one of them stands for all, chosen by how likely the known codes are after what it has drawn
+    (sampling importance resampling, row by row: Rubin, 1987; Gordon et al., 1993). weight: float64 (N,), the log of
+    that chance, to which each row's is added.
+    """
+
+    codes: Mapping[int, Tensor]
+    weight: Tensor
+    draws: int = 1
+
+    def chosen(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """int64 (B,): for each of the families whose rows are `rows` (B,) the one that stands for it."""
+        chances = torch.softmax(self.weight[rows].view(-1, self.draws), 1)
+        level = torch.rand(len(chances), 1, generator=generator, dtype=torch.float64).to(chances.device)
+        place = torch.searchsorted(torch.cumsum(chances, 1), level).clamp(max=self.draws - 1)
+        first = torch.arange(len(chances), device=chances.device)[:, None] * self.draws
+        return (first + place).expand(-1, self.draws).reshape(-1)
+
+
 class Clock(Protocol):
     """Turns drawn time codes into absolute times, and these into the given sub-columns."""
 
@@ -61,12 +84,13 @@ class Generator(Protocol):
         fixed: Tensor | None = None,
         tilt: Mapping[int, Tilt] | None = None,
         sets: Tensor | None = None,
+        observed: Observed | None = None,
     ) -> Tensor:
         """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
 
         context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
         sub-columns that are known; tilt: by sub-column, what is added to its logits; sets int64 (N, S): as in
-        FamilyBatch.
+        FamilyBatch; observed: what else is known.
         """
         ...
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks, Tilt
+from spark_synth.models.base import Clock, Masks, Observed, Tilt
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.pairs import Surroundings
 
@@ -29,19 +29,20 @@ def draw_families(
     fixed: Tensor | None,
     tilt: Mapping[int, Tilt] | None,
     sets: Tensor | None,
+    observed: Observed | None = None,
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
     first = torch.cumsum(lengths, 0) - lengths
     codes = context.new_full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
     if fixed is not None:
         codes[:, : model.spec.fixed] = fixed
-    drawer = _Drawer(model, context, generator, clock, masks, tilt or {})
+    drawer = _Drawer(model, context, generator, clock, masks, tilt or {}, observed)
     rows = lengths.cpu()  # asking a GPU at every step would wait for it
     for step in range(int(rows[0]) if len(rows) else 0):
         active = int((rows > step).sum())
         at = first[:active] + step
         joined = None if sets is None else sets[at]
-        codes[at] = drawer.row(step, active, start[:active] + step, size[:active], codes[at], joined)
+        codes[at] = drawer.row(step, at, start[:active] + step, size[:active], codes[at], joined)
     return codes
 
 
@@ -56,8 +57,10 @@ class _Drawer:
         clock: Clock | None,
         masks: Masks | None,
         tilt: Mapping[int, Tilt],
+        observed: Observed | None,
     ) -> None:
         self.model, self.generator, self.clock, self.masks, self.tilt = model, generator, clock, masks, tilt
+        self.observed, self.known = observed, observed.codes if observed else {}
         self.context = model.context_state(context, len(context))
         self.context_codes = context
         self.paths = model.summary_paths(context)
@@ -73,13 +76,14 @@ class _Drawer:
         self.before: Tensor | None = None
 
     def row(
-        self, step: int, active: int, position: Tensor, size: Tensor, codes: Tensor, joined: Tensor | None
+        self, step: int, rows: Tensor, position: Tensor, size: Tensor, codes: Tensor, joined: Tensor | None
     ) -> Tensor:
-        """Draw the next row of the first `active` families into `codes` (active, C), the fixed ones known: `codes`.
+        """Draw the next row of the first families, those with the numbers `rows` (active,) of all, into `codes`
+        (active, C), the fixed ones known: `codes`.
 
         joined: the rows' sets (active, S).
         """
-        model, cards, fixed = self.model, self.model.spec.cards, self.model.spec.fixed
+        model, cards, fixed, active = self.model, self.model.spec.cards, self.model.spec.fixed, len(rows)
         running = self._base(active, position, size)
         if joined is not None:
             running = running + model.sets_state(joined)
@@ -92,16 +96,21 @@ class _Drawer:
             origin = running - F.embedding_bag(index, self.values, mode="sum")
             self.links = model.linked_paths(index)
         for j in range(fixed, len(cards)):
-            if j in self.given:
+            if j in self.known:
+                codes[:, j] = self._observe(j, rows, running, codes)
+            elif j in self.given:
                 if codes[:, j].max() == ABSENT and self.clock is not None:
                     given = self.clock.advance(active, step, codes.cpu().numpy())
                     codes[:, model.spec.given] = torch.from_numpy(given).to(codes.device)
             else:
                 codes[:, j] = self._draw(j, step, running, codes)
             running = running + F.embedding(self._index(j, codes), self.values)
+        if self.observed and self.observed.draws > 1:
+            chosen = self.observed.chosen(rows, self.generator)
+            codes, running, origin = codes[chosen], running[chosen], origin[chosen]
         if model.spec.recurrent:
-            rows = (model.row_in(running - origin) + self.context[:active])[:, None]
-            _, self.memory = model.memory(rows, self.memory[:, :active].contiguous())
+            inputs = (model.row_in(running - origin) + self.context[:active])[:, None]
+            _, self.memory = model.memory(inputs, self.memory[:, :active].contiguous())
         self.before = codes
         if self.masks:
             self.masks.drawn(codes.cpu().numpy())
@@ -124,11 +133,31 @@ class _Drawer:
         before = torch.full_like(codes, ABSENT) if self.before is None else self.before[:active]
         return Surroundings(codes, self.context_codes[:active], before)
 
+    def _observe(self, j: int, rows: Tensor, running: Tensor, codes: Tensor) -> Tensor:
+        """The known codes (active,) of a sub-column; how likely they are counts for their rows."""
+        assert self.observed is not None
+        known = self.known[j][rows]
+        if j not in self.given and known.max() != ABSENT:
+            chances = F.log_softmax(self._logits(j, running, codes), 1)
+            of_known = chances.gather(1, known.clamp(min=0)[:, None])[:, 0]
+            self.observed.weight[rows] += torch.where(known == ABSENT, 0.0, of_known).double()
+        return known
+
     def _draw(self, j: int, step: int, running: Tensor, codes: Tensor) -> Tensor:
-        model, active = self.model, len(running)
+        active = len(running)
         allowed = self.masks.allowed(j, active, step, codes.cpu().numpy()) if self.masks else None
         if allowed is not None and not allowed.any():
             return codes.new_full((active,), ABSENT)
+        logits, tilt = self._logits(j, running, codes), self.tilt.get(j)
+        if tilt:
+            logits = logits + tilt.added
+        if allowed is not None:
+            logits = logits + torch.log(torch.from_numpy(allowed).to(logits.device).float())
+        return drawn(logits, self.generator, tilt)
+
+    def _logits(self, j: int, running: Tensor, codes: Tensor) -> Tensor:
+        """(active, K) of a sub-column, given the row so far."""
+        model, active = self.model, len(running)
         at = j - model.spec.fixed
         hidden = F.relu(running) @ model.inner[at] + model.inner_bias[at]
         if self.before is not None and self.same_before is not None:
@@ -142,12 +171,8 @@ class _Drawer:
         logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
         if j in model.spec.pairs:
             logits = logits + model.pairs(j, self._around(codes))
-        tilt = self.tilt.get(j)
-        if tilt:
-            logits = logits + tilt.added
-        if allowed is not None:
-            logits = logits + torch.log(torch.from_numpy(allowed).to(logits.device).float())
-        return drawn(logits, self.generator, tilt)
+        out: Tensor = logits
+        return out
 
 
 def drawn(logits: Tensor, generator: torch.Generator, tilt: Tilt | None) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.evaluation import evaluate_database, flatten, write_report
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
@@ -36,10 +37,11 @@ def evaluate_tables(
         real,
         synth,
         package.schema,
-        ratio=manifest.data["asked"]["ratio"],
+        ratio=manifest.ratio,
         owners=package.owners,
         references=kept,
         settings=config.evaluate,
+        told=rows_told(package.plans, manifest),
         note=progress.note,
     )
     write_json(folder / "metrics.json", metrics, indent=1)
@@ -49,7 +51,7 @@ def evaluate_tables(
         run.log_params(
             {
                 "identifier": folder.name,
-                "ratio": manifest.data["asked"]["ratio"],
+                "ratio": manifest.ratio,
                 "evaluate": config.evaluate.model_dump(),
             }
         )
@@ -65,12 +67,23 @@ def evaluate_tables(
     return metrics
 
 
+def rows_told(plans: Mapping[str, TablePlan], manifest: Manifest) -> dict[str, int]:
+    """Rows of the tables whose size the ratio does not tell: given ones and those that these own, and tables some of
+    whose rows a wave left out."""
+    entries = manifest.data["tables"]
+    given = {t for t, e in entries.items() if e.get("given")}
+    while more := {t for t, p in plans.items() if p.owner and p.owner.parent in given} - given:
+        given |= more
+    cut = {t for w in manifest.data.get("waves", []) for t, e in w["tables"].items() if e.get("left_out")}
+    return {t: entries[t]["rows"] for t in given | cut}
+
+
 def _about(manifest: Manifest, identifier: str) -> dict[str, Any]:
     asked = manifest.data["asked"]
     return {
         "identifier": identifier,
         "seed": asked["seed"],
-        "ratio": asked["ratio"],
+        "ratio": manifest.ratio,
         "run_id": manifest.data["run_id"],
         "created": manifest.data["created"],
         "versions": manifest.data["versions"],

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.at_once import each
-from spark_synth.encoding.fit import Fitted
-from spark_synth.errors import UserError
 from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation
+from spark_synth.generation.seeds import wave_seed
 from spark_synth.generation.tables import draw_table, generate_table, is_final
+from spark_synth.generation.waves import check_wave, may_repeat, numbers_used, without_repeats
+from spark_synth.pipeline.kept import kept_tables, with_given
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
-from spark_synth.pipeline.train import keep_table, training_folder
+from spark_synth.pipeline.waves import used_before
 from spark_synth.progress import Progress
 from spark_synth.schema.names import quote
-from spark_synth.sinks import table_target, write_delta
+from spark_synth.sinks import read_delta, table_target, write_delta
 
 
 def generate_database(
     spark: SparkSession, config: RunConfig, package: Package, manifest: Manifest, run_id: str, progress: Progress
 ) -> dict[str, int]:
-    """Generate and write every table that the manifest does not call written; rows by table."""
-    identifier = manifest.path.parent.name
-    work = Path(config.output).absolute() / "_work" / identifier
-    kept = _kept(spark, config, package, work)
+    """Generate and write every table that the manifest does not call written, in the wave at hand; rows by table."""
+    identifier, wave = manifest.path.parent.name, manifest.wave
+    work = Path(config.output).absolute() / "_work" / (f"{identifier}/wave{wave}" if wave else identifier)
+    kept = kept_tables(spark, config, package, work)
     run = Generation(
         spark=spark,
         plans=package.plans,
@@ -37,38 +42,28 @@ def generate_database(
         work=str(work / "rows"),
         kept=kept,
         ratio=config.generate.ratio,
-        seed=config.seed,
+        seed=wave_seed(config.seed, wave),
         segment_rows=package.segment_rows,
         partitions=config.generate.partitions,
+        there=_reader(spark, config, identifier) if wave else None,
+        used=used_before(manifest) if wave else {},
     )
+    run = with_given(run, config, package, work)
+    if wave:
+        check_wave(run)
+    delivery = _Delivery(run, config, manifest, run_id, progress)
     progress.stage(f"generate {len(package.plans)} tables")
     for level in _levels(package):
-        each([t for t in level if t not in kept], lambda t: _rows(run, config, t, manifest, run_id, progress))
+        each([t for t in level if t not in run.kept], delivery.draw)
     progress.stage("write Delta tables")
-    each(list(package.plans), lambda t: _write(run, config, t, manifest, run_id, progress))
+    each(list(package.plans), delivery.write)
     shutil.rmtree(work, ignore_errors=True)
-    return {t: manifest.data["tables"][t]["rows"] for t in package.plans}
+    return {t: manifest.tables[t]["rows"] for t in package.plans}
 
 
-def _kept(spark: SparkSession, config: RunConfig, package: Package, work: Path) -> dict[str, str]:
-    """Folders of the real rows of reference and preserved tables."""
-    preserved = [t for t in config.generate.preserve_tables if t not in package.references]
-    for t in preserved:
-        if t not in package.plans:
-            raise UserError(f"generate.preserve_tables: {t!r} is not a table (tables: {', '.join(package.plans)})")
-        for above in sorted(package.plans[t].sources - set(preserved) - package.references):
-            raise UserError(f"generate.preserve_tables: {t} hangs on {above}, whose rows are new; name {above} too")
-    kept = {t: str(package.folder / "kept" / t) for t in package.references}
-    if preserved:
-        fitted = Fitted(package.plans, str(training_folder(config)))
-        if not Path(fitted.work, "frames").exists():
-            raise UserError(
-                "generate.preserve_tables: the training files of this configuration are gone; run train again"
-            )
-        for t in preserved:
-            kept[t] = str(work / "kept" / t)
-            keep_table(spark, fitted, t, kept[t])
-    return kept
+def _reader(spark: SparkSession, config: RunConfig, identifier: str) -> Callable[[str], DataFrame]:
+    """The rows that a table of the database has before this wave."""
+    return cache(lambda t: read_delta(spark, table_target(config.output, identifier, t)))
 
 
 def _levels(package: Package) -> list[list[str]]:
@@ -81,49 +76,76 @@ def _levels(package: Package) -> list[list[str]]:
     return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
 
 
-def _rows(run: Generation, config: RunConfig, table: str, manifest: Manifest, run_id: str, progress: Progress) -> None:
-    """Draw a table, and deliver it at once where nothing is still to be done to its rows."""
-    if manifest.state_of(table) == "written" or (
-        manifest.state_of(table) == "rows" and Path(run.work, table, "_SUCCESS").exists()
-    ):
-        return
-    began = time.monotonic()
-    if is_final(run, table):
-        drawn, count = draw_table(run, table)
-        columns = [quote(c) for c in run.plans[table].columns]
-        rows = _deliver(run, drawn.select(*columns), config, table, manifest, run_id, count)
-    else:
-        rows = generate_table(run, table)
-        manifest.table(table, state="rows", rows=rows)
-    seconds = time.monotonic() - began
-    manifest.table(table, seconds=round(seconds, 1))
-    progress.done(table, f"{rows:,} rows, {rows / seconds:,.0f} rows/s")
+@dataclass(frozen=True)
+class _Delivery:
+    """What is done to each table, and told in the manifest."""
 
+    run: Generation
+    config: RunConfig
+    manifest: Manifest
+    run_id: str
+    progress: Progress
 
-def _write(run: Generation, config: RunConfig, table: str, manifest: Manifest, run_id: str, progress: Progress) -> None:
-    if manifest.state_of(table) == "written":
-        return
-    rows = _deliver(run, fill_links(run, table), config, table, manifest, run_id, _promised(run, table, manifest))
-    progress.done(table, f"{rows:,} rows written")
+    def draw(self, table: str) -> None:
+        """Draw a table, and deliver it at once where nothing is still to be done to its rows."""
+        run, state = self.run, self.manifest.state_of(table)
+        if state == "written" or (state == "rows" and Path(run.work, table, "_SUCCESS").exists()):
+            return
+        began = time.monotonic()
+        if is_final(run, table) and not self._may_repeat(table):
+            drawn, count = draw_table(run, table)
+            columns = [quote(c) for c in run.plans[table].columns]
+            rows = self._deliver(table, drawn.select(*columns), count, used=numbers_used(run, table, count))
+        else:
+            rows = generate_table(run, table)
+            self.manifest.table(table, state="rows", rows=rows, used=numbers_used(run, table, rows))
+        seconds = time.monotonic() - began
+        self.manifest.table(table, seconds=round(seconds, 1))
+        self.progress.done(table, f"{rows:,} rows, {rows / seconds:,.0f} rows/s")
 
+    def write(self, table: str) -> None:
+        """Write a table that was not delivered when it was drawn."""
+        if self.manifest.state_of(table) == "written":
+            return
+        kept = table in self.run.kept
+        rows = self._kept(table) if kept else self._finished(table)
+        self.progress.done(table, f"{rows:,} rows written")
 
-def _deliver(
-    run: Generation,
-    rows: DataFrame,
-    config: RunConfig,
-    table: str,
-    manifest: Manifest,
-    run_id: str,
-    expected: int | None,
-) -> int:
-    """Write the finished rows of a table, once, and say so in the manifest; their number."""
-    identifier = manifest.path.parent.name
-    target = table_target(config.output, identifier, table)
-    count = write_delta(rows, target, f"spark-synth/{run_id}/{identifier}/{table}", 1, expected)
-    manifest.table(table, state="written", rows=count, target=target, kept=table in run.kept)
-    return count
+    def _kept(self, table: str) -> int:
+        """Rows written of a kept table: none in later waves, since they are there."""
+        given = {"given": self.config.generate.given[table]} if table in self.run.given else {}
+        if self.manifest.wave:
+            there = self.manifest.data["tables"][table]["rows"]
+            self._say_written(table, 0, used=numbers_used(self.run, table, there), **given)
+            return 0
+        rows = self._deliver(table, fill_links(self.run, table), None, **given)
+        self.manifest.table(table, used=numbers_used(self.run, table, rows))
+        return rows
 
+    def _finished(self, table: str) -> int:
+        drawn = self.manifest.tables[table]["rows"]
+        loses = bool(self.run.plans[table].unique) or self._may_repeat(table)
+        made = without_repeats(self.run, table, fill_links(self.run, table))
+        rows = self._deliver(table, made, None if loses else drawn)
+        if self.manifest.wave and rows < drawn:
+            self.progress.note(f"{table}: {drawn - rows:,} rows left out that repeat what may occur once")
+            self.manifest.table(table, left_out=drawn - rows)
+        return rows
 
-def _promised(run: Generation, table: str, manifest: Manifest) -> int | None:
-    """Rows that the degrees of the owners add up to, None where rows may go: kept tables, pairs that occur once."""
-    return None if table in run.kept or run.plans[table].unique else int(manifest.data["tables"][table]["rows"])
+    def _may_repeat(self, table: str) -> bool:
+        return self.run.there is not None and table in may_repeat(self.run)
+
+    def _deliver(self, table: str, rows: DataFrame, expected: int | None, **more: Any) -> int:  # noqa: ANN401
+        """Write the finished rows of a table, once, and say so in the manifest; their number."""
+        identifier = self.manifest.path.parent.name
+        app_id = f"spark-synth/{self.run_id}/{identifier}/{table}"
+        count = write_delta(rows, self._target(table), app_id, self.manifest.wave + 1, expected)
+        self._say_written(table, count, **more)
+        return count
+
+    def _say_written(self, table: str, rows: int, **more: Any) -> None:  # noqa: ANN401 - what JSON takes
+        kept = table in self.run.kept
+        self.manifest.table(table, state="written", rows=rows, target=self._target(table), kept=kept, **more)
+
+    def _target(self, table: str) -> str:
+        return table_target(self.config.output, self.manifest.path.parent.name, table)

@@ -24,6 +24,7 @@ from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_co
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
 from spark_synth.pipeline.train import train_database, training_folder
+from spark_synth.pipeline.waves import begin_wave, end_wave, refuse_begun
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
 from spark_synth.schema.cycles import name_cuts
@@ -141,14 +142,30 @@ def train(config: RunConfig, approve: bool = False) -> str:
 
 
 @plainly
-def generate(config: RunConfig, run_id: str | None = None) -> Path:
-    """Generate a database from a trained run; the output folder."""
+def generate(config: RunConfig, run_id: str | None = None, append: bool = False) -> Path:
+    """Generate a database from a trained run, or another wave of a finished one; the output folder."""
+    return _append(config, run_id) if append else _new(config, run_id)
+
+
+def _new(config: RunConfig, run_id: str | None) -> Path:
     shop = Workshop(config, approve=True)
     manifest = _manifest(config, {"run": run_id} if run_id else {})
     if "run_id" not in manifest.data:
         manifest.update(run_id=run_id or _latest(shop))
     package = _package(shop, manifest.data["run_id"])
     _generate(shop, package, manifest)
+    return manifest.path.parent
+
+
+def _append(config: RunConfig, run_id: str | None) -> Path:
+    manifest = begin_wave(config, run_id)
+    before = manifest.data["asked"]
+    asked = {"preserve_tables": before["preserve"], "given": before.get("given") or {}}
+    shop = Workshop(config.model_copy(update={"generate": config.generate.model_copy(update=asked)}), approve=True)
+    if run_id is None:
+        _check_training(shop, manifest)
+    shop.progress.note(f"wave {manifest.wave} of {manifest.path.parent.name}")
+    _generate(shop, _package(shop, manifest.data["run_id"]), manifest)
     return manifest.path.parent
 
 
@@ -162,6 +179,7 @@ def evaluate(config: RunConfig) -> Path:
         raise UserError(f"no generated database in {folder}: check output and --identifier")
     shop = Workshop(config, approve=True)
     manifest = Manifest.read(folder)
+    refuse_begun(manifest)
     package = _package(shop, manifest.data["run_id"])
     _evaluate(shop, package, manifest)
     return folder
@@ -192,12 +210,27 @@ def run(config: RunConfig) -> Path:
 
 def _manifest(config: RunConfig, more: Mapping[str, Any]) -> Manifest:
     identifier = config.generate.identifier or f"synthetics_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    asked = {"seed": config.seed, "ratio": config.generate.ratio, "preserve": config.generate.preserve_tables, **more}
-    return open_manifest(Path(config.output).absolute() / identifier, asked)
+    size = config.generate
+    asked = {"seed": config.seed, "ratio": size.ratio, "preserve": size.preserve_tables, **more}
+    asked["given"] = size.given or None
+    manifest = open_manifest(Path(config.output).absolute() / identifier, asked)
+    refuse_begun(manifest)
+    return manifest
+
+
+def _check_training(shop: Workshop, manifest: Manifest) -> None:
+    """UserError where the configuration, whatever its seed, asks for another training than that of a database."""
+    run_id, config = manifest.data["run_id"], shop.config
+    trained = config.model_copy(update={"seed": int(shop.tracker.params(run_id).get("seed", config.seed))})
+    if shop.tracker.tags(run_id).get("fingerprint") != training_folder(trained).name:
+        raise UserError(
+            f"{manifest.path.parent.name} was generated with run {run_id}, and this configuration (source, schema, "
+            "model options) asks for another training: name that run with --run, or generate another database"
+        )
 
 
 def _latest(shop: Workshop) -> str:
-    found = shop.tracker.find({"stage": "train", "fingerprint": training_fingerprint(shop.config)})
+    found = shop.tracker.find({"stage": "train", "fingerprint": training_folder(shop.config).name})
     found = found or shop.tracker.find({"stage": "train"})
     if found is None:
         raise UserError("no finished train run in the tracking store: run `spark-synth train` first, or pass --run")
@@ -217,17 +250,21 @@ def _package(shop: Workshop, run_id: str) -> Package:
 def _generate(shop: Workshop, package: Package, manifest: Manifest) -> None:
     config, folder = shop.config, manifest.path.parent
     tags = {"stage": "generate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
-    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, "generate"):
+    stage = f"wave {manifest.wave}" if manifest.wave else "generate"
+    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, stage):
         tracked.log_params({"identifier": folder.name, "ratio": config.generate.ratio, "seed": config.seed})
         began = time.monotonic()
         rows = generate_database(shop.spark, config, package, manifest, manifest.data["run_id"], shop.progress)
         tracked.log_metrics({f"{t}/rows": float(n) for t, n in rows.items()})
         tracked.log_metrics({"rows_per_second": sum(rows.values()) / (time.monotonic() - began)})
-        for table, entry in manifest.data["tables"].items():
+        for table, entry in manifest.tables.items():
             with shop.tracker.nested(tracked, f"table:{table}", {"table": table}) as nested:
                 nested.log_params({k: entry[k] for k in ("target", "kept")})
                 nested.log_metrics({k: float(entry[k]) for k in ("rows", "seconds") if k in entry})
-    manifest.update(state="generated")
+    if manifest.wave:
+        end_wave(manifest)
+    else:
+        manifest.update(state="generated")
 
 
 def _evaluate(shop: Workshop, package: Package, manifest: Manifest) -> None:
@@ -246,7 +283,8 @@ def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> 
     for table, one in metrics["tables"].items():
         figures = (one["shape_mean"], one["pair_mean"], one["score"])
         shown = ["-" if f is None else f"{f:.3f}" for f in figures]
-        kept = "real rows kept" if manifest.data["tables"].get(table, {}).get("kept") else ""
+        entry = manifest.data["tables"].get(table, {})
+        kept = "given rows" if entry.get("given") else "real rows kept" if entry.get("kept") else ""
         rows.append([table, f"{one['rows'][0]:,}", f"{one['rows'][1]:,}", *shown, kept])
     score, progress = metrics["summary"].get("score"), shop.progress
     title = f"quality {score:.1f} of 100" if score is not None else "result"

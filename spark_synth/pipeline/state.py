@@ -22,16 +22,30 @@ PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "to
 
 
 class Manifest:
-    """`manifest.json` of one identifier; every change is written at once, whole or not at all, from any thread."""
+    """`manifest.json` of one identifier; every change is written at once, whole or not at all, from any thread.
 
-    def __init__(self, path: Path, data: dict[str, Any]) -> None:
-        self.path, self.data, self._lock = path, data, threading.Lock()
+    wave: the one at hand; the tables of the first are those of the database.
+    """
+
+    def __init__(self, path: Path, data: dict[str, Any], wave: int = 0) -> None:
+        self.path, self.data, self.wave, self._lock = path, data, wave, threading.Lock()
 
     @staticmethod
     def read(folder: Path) -> Manifest:
         """The manifest of a finished or unfinished database."""
         path = folder / "manifest.json"
         return Manifest(path, json.loads(path.read_text()))
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """What is known of each table in the wave at hand."""
+        tables: dict[str, Any] = self.data["waves"][self.wave]["tables"] if self.wave else self.data["tables"]
+        return tables
+
+    @property
+    def ratio(self) -> float:
+        """Size of the database relative to the real one, all waves together."""
+        return float(sum(w["ratio"] for w in self.data.get("waves") or [self.data["asked"]]))
 
     def update(self, **changes: Any) -> None:  # noqa: ANN401 - any JSON-able value
         """Set top-level entries."""
@@ -42,12 +56,12 @@ class Manifest:
     def table(self, name: str, **changes: Any) -> None:  # noqa: ANN401
         """Set entries of one table (`state`: planned | rows | written)."""
         with self._lock:
-            self.data["tables"].setdefault(name, {}).update(changes)
+            self.tables.setdefault(name, {}).update(changes)
             self._write()
 
     def state_of(self, name: str) -> str:
         """How far a table is."""
-        return str(self.data["tables"].get(name, {}).get("state", "planned"))
+        return str(self.tables.get(name, {}).get("state", "planned"))
 
     def _write(self) -> None:
         write_json(self.path, self.data, indent=1)

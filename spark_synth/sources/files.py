@@ -40,6 +40,13 @@ def read_file_table(spark: SparkSession, folder: str, format_: str, table: str) 
     raise UserError(f"table {table!r} has no data: looked for {', '.join(dict.fromkeys(tried))}")
 
 
+def read_table_at(spark: SparkSession, path: str) -> RawTable:
+    """The table at that very path, by what it is: a Delta folder, CSV by its name, else Parquet."""
+    if exists(spark, f"{path}/_delta_log"):
+        return _read_delta(spark, path)
+    return _read_csv(spark, path) if path.endswith((".csv", ".csv.gz")) else _read_parquet(spark, path)
+
+
 def _candidates(folder: str, format_: str, table: str) -> list[tuple[str, Callable[[SparkSession, str], RawTable]]]:
     base = f"{folder.rstrip('/')}/{table}"
     found: dict[str, list[tuple[str, Callable[[SparkSession, str], RawTable]]]] = {

@@ -19,6 +19,7 @@ from spark_synth.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from spark_synth.config import TrackingSettings
 
@@ -158,10 +159,17 @@ class Tracker:
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Tags of a run; UserError where the store has none of that id."""
+        return dict(self._run(run_id).data.tags)
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """Parameters of a run, as text; UserError where the store has none of that id."""
+        return dict(self._run(run_id).data.params)
+
+    def _run(self, run_id: str) -> Run:
         from mlflow.exceptions import MlflowException
 
         try:
-            return dict(self._client.get_run(run_id).data.tags)
+            return self._client.get_run(run_id)
         except MlflowException:
             raise UserError(f"MLflow run {run_id!r} is not in this store (experiment {self.experiment_id})") from None
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from spark_synth.encoding.bloom import AnyOf, Bloom, build_blooms
-from spark_synth.encoding.keys import UUID, KeyPlan, fit_key, make_keys
+from spark_synth.encoding.keys import UUID, KeyPlan, fit_key, make_keys, used_up
 
 
 def keys(plan: KeyPlan, count: int, real: Bloom | None = None, salt: str = "s") -> list:
@@ -38,6 +38,41 @@ def test_keys_of_orphans_follow_those_of_the_rows_and_pass_real_ones(spark: Spar
         made = make_keys(plan, index[100:], index[100:], 130, "s", AnyOf([Bloom(words[column])])).tolist()
         assert len(set(rows + made)) == 130
         assert not {str(k) for k in made} & taken
+
+
+@settings(deadline=None)
+@given(
+    plan=st.sampled_from(
+        [
+            KeyPlan("id", "integer", start=7),
+            KeyPlan("id", "uuid"),
+            KeyPlan("id", "pattern", charsets=["K", "0123456789"]),
+        ]
+    ),
+    rows=st.lists(st.integers(1, 60), min_size=2, max_size=4),
+    spare=st.integers(0, 5),
+)
+def test_keys_of_waves_never_meet(plan: KeyPlan, rows: list[int], spare: int) -> None:
+    made: list[object] = []
+    used = 0
+    for wave, n in enumerate(rows):  # some keys are passed over, so that others are made in their stead
+        index, count = np.arange(n + spare), n + spare
+        made += make_keys(plan, index, index, count, f"s{wave}", EveryThird(), used).tolist()
+        used += used_up([plan], n, count, spare=True)
+    assert len(set(made)) == len(made)
+
+
+def test_whole_numbers_of_waves_leave_no_gap() -> None:
+    plan, index = KeyPlan("id", "integer", start=7), np.arange(3)
+    used = used_up([plan], 3, 10, spare=False)
+    assert make_keys(plan, index, index, 10, "s", None, used).tolist() == [10, 11, 12]
+
+
+class EveryThird:
+    """Takes a third of all keys for real ones."""
+
+    def contains(self, values: np.ndarray) -> np.ndarray:
+        return np.array([int.from_bytes(v.encode()[-2:], "big") % 3 == 0 for v in values], dtype=bool)
 
 
 def test_positions_count_within_the_family() -> None:

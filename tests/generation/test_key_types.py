@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.plan import TablePlan
+from spark_synth.errors import UserError
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.run import Generation
 
@@ -27,6 +30,14 @@ def test_keys_that_outgrow_their_type_are_widened_everywhere(type_: str, largest
     assert key_types(generation(type_, 51, 1.0), {"a": 50}) == {}
     wide = key_types(generation(type_, largest - 20, 1.0), {"a": 50})
     assert wide == {("a", "id"): "bigint", ("b", "a"): "bigint", ("c", "x"): "bigint"}
+
+
+def test_keys_of_a_wave_have_the_types_of_the_table_and_must_fit() -> None:
+    there = SimpleNamespace(dtypes=[("id", "smallint")])
+    run = replace(generation("tinyint", 51, 1.0), there=lambda t: there, used={"a": 32_000})  # type: ignore[arg-type, return-value]
+    assert key_types(run, {"a": 50}) == {("a", "id"): "smallint"}
+    with pytest.raises(UserError, match="a.id is smallint, which has no room for 1,000 more keys"):
+        key_types(run, {"a": 1000})
 
 
 def test_other_keys_stay() -> None:

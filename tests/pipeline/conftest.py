@@ -12,6 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
+
+from tests.pipeline.market import Market, train_market
 
 SCHEMA = """
 tables:
@@ -57,6 +60,12 @@ tables:
       - {columns: [boss], parent: staff}
 """
 CUSTOMERS, PRODUCTS, BUSY = 150, 25, 3000
+
+
+@pytest.fixture(scope="session")
+def market(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """Another one, trained: what the ways to generate from a training are tried on."""
+    return train_market(tmp_path_factory.mktemp("market"))
 
 
 @pytest.fixture(scope="session")

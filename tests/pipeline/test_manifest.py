@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from spark_synth.encoding.edge_plan import OwnerPlan
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.errors import UserError
+from spark_synth.pipeline.evaluate import rows_told
 from spark_synth.pipeline.state import Manifest, open_manifest
 
 
@@ -49,3 +52,12 @@ def test_an_attempt_without_tables_may_be_asked_for_in_another_way(tmp_path: Pat
     open_manifest(tmp_path / "x", {"seed": 1}).update(run_id="r")
     again = open_manifest(tmp_path / "x", {"seed": 2})
     assert again.data["asked"] == {"seed": 2} and "run_id" not in again.data
+
+
+def test_the_ratio_does_not_tell_the_rows_of_given_tables_and_cut_waves(tmp_path: Path) -> None:
+    owned = {t: OwnerPlan(f"{t}.x", ("x",), above, ("id",), 0, 64) for t, above in (("b", "a"), ("c", "b"), ("e", "d"))}
+    plans = {t: TablePlan(t, {}, 9, owner=owned.get(t)) for t in "abcdef"}
+    tables = {t: {"rows": n} for n, t in enumerate("abcdef")} | {"a": {"rows": 0, "given": "somewhere"}}
+    waves = [{"tables": {}}, {"tables": {"f": {"rows": 1, "left_out": 2}, "d": {"rows": 1}}}]
+    manifest = Manifest(tmp_path / "manifest.json", {"tables": tables, "waves": waves})
+    assert rows_told(plans, manifest) == {"a": 0, "b": 1, "c": 2, "f": 5}
