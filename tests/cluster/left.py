@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,4 +63,5 @@ def _rows(path: Path, key: str) -> pd.DataFrame:
 
 def _temporary(place: Path) -> Iterator[Path]:
     """Files below a folder for temporary ones, without the logs that are meant to stay."""
-    yield from (p for p in place.rglob("*") if p.is_file() and not p.name.startswith(LOGS))
+    for folder, _, files in os.walk(place):  # which passes over folders that Spark is just removing
+        yield from (Path(folder, f) for f in files if not f.startswith(LOGS))
