@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
@@ -11,6 +13,7 @@ from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.errors import UserError
+from spark_synth.generation.block import _position
 from spark_synth.generation.run import Generation
 from spark_synth.generation.waves import check_wave, may_repeat, with_places, without_repeats
 
@@ -75,3 +78,10 @@ def test_places_below_a_kept_owner_go_on(run: Generation, spark: SparkSession) -
     kept = with_places(replace(wave, kept={"orders": ""}), lines, OF_ORDER, families)
     assert sorted(kept.collect()) == [(0, "1", 2), (1, "2", 1), (2, "3", None)]
     assert with_places(wave, lines, OF_ORDER, families) is families
+
+
+def test_a_row_is_placed_after_those_of_earlier_waves() -> None:
+    block = pd.DataFrame({"start": [0, 4], "__before": [2.0, np.nan]})
+    family, inner = np.array([0, 0, 1]), np.array([0, 1, 0])
+    assert _position(block, family, inner).tolist() == [2, 3, 4]
+    assert _position(block[["start"]], family, inner).tolist() == [0, 1, 4]
