@@ -44,9 +44,12 @@ def with_given(run: Generation, config: RunConfig, package: Package, work: Path)
     run = replace(run, given=tuple(config.generate.given))
     for t in (t for t in package.plans if t in run.given):
         plan, schema = run.plans[t], package.schema
-        parents = {fk.parent: run.rows(fk.parent) for fk in schema.table(t).foreign_keys if fk.parent != t}
-        filled = [plan.time.column] if plan.time else []
-        rows = read_given(run.spark, t, config.generate.given[t], plan.columns, schema, parents, filled)
+        if run.there:  # as they are in the database, whatever has become of the file
+            rows = run.there(t)
+        else:
+            parents = {fk.parent: run.rows(fk.parent) for fk in schema.table(t).foreign_keys if fk.parent != t}
+            filled = [plan.time.column] if plan.time else []
+            rows = read_given(run.spark, t, config.generate.given[t], plan.columns, schema, parents, filled)
         path = str(work / "kept" / t)
         keep_given(run, t, rows, path)
         run = replace(run, kept={**run.kept, t: path})
