@@ -67,18 +67,18 @@ def measured(folder: Path, scale: int) -> dict[str, Any]:
     for one in (base, even, hub, demo):
         step(f"run {one.name}", partial(trained, one))
     step("feed", partial(feed, base, 4 if scale > 1 else 12))
-    rows_per_ratio = (CHILDREN + 1) * PARENTS
+    rows_per_ratio, run_id = (CHILDREN + 1) * PARENTS, told["run base"]["run"]
     for n in SIZES:
         name = f"rows{n}"
-        step(name, partial(made, base, told["run base"], "children", name, ratio=n / rows_per_ratio))
+        step(name, partial(made, base, run_id, "children", name, ratio=n / rows_per_ratio))
         removed(base, name)
     for n in PARTS:
         name, ratio = f"parts{n}", SIZES[1] / rows_per_ratio
-        step(name, partial(made, base, told["run base"], "children", name, executors=n, ratio=ratio, partitions=n))
+        step(name, partial(made, base, run_id, "children", name, executors=n, ratio=ratio, partitions=n))
         removed(base, name)
     for one in (even, hub):
-        step(one.name, partial(made, one, told[f"run {one.name}"], "children", "made"))
-    step("demo", partial(made, demo, told["run demo"], "flights", "made", ratio=FLIGHTS / scale / REAL_FLIGHTS))
+        step(one.name, partial(made, one, told[f"run {one.name}"]["run"], "children", "made"))
+    step("demo", partial(made, demo, told["run demo"]["run"], "flights", "made", ratio=FLIGHTS / scale / REAL_FLIGHTS))
     step("orphans", partial(orphans, demo, "made"))
     return told
 

@@ -30,9 +30,12 @@ ONE_BY_ONE = 10**12  # rows from which executors train a table together: none
 ROLES = ("driver (Python)", "driver (JVM)", "executor (JVM)", "worker (Python)")
 
 
-def cluster(executors: int) -> dict[str, Any]:
-    """Settings of a cluster of that many executors with a core each; a driver with a small heap."""
+def cluster(executors: int, events: Path) -> dict[str, Any]:
+    """Settings of a cluster of that many executors with a core each and a driver with a small heap. events: the folder
+    of Spark's record of what was done."""
+    events.mkdir(exist_ok=True)
     conf = {"spark.executor.memory": "2g", "spark.driver.memory": "1g"}
+    conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()}
     return {"master": f"local-cluster[{executors},1,2048]", "conf": conf}
 
 
@@ -45,16 +48,19 @@ def variant(base: Path, name: str, **changes: Mapping[str, Any]) -> Path:
     return base / f"{name}.yaml"
 
 
-def trained(base: Path) -> str:
-    """The run id of a training of one epoch, for what is generated."""
-    config = variant(base, "trained", spark=cluster(2), train={"max_epochs": 1, "distributed_rows": ONE_BY_ONE})
-    return _called(["train", str(config)])[0]
+def trained(base: Path) -> dict[str, Any]:
+    """A training of one epoch, for what is generated: run id, seconds and bytes that were shuffled."""
+    where = cluster(2, base / "events-trained")
+    config = variant(base, "trained", spark=where, train={"max_epochs": 1, "distributed_rows": ONE_BY_ONE})
+    began = time.perf_counter()
+    run_id, _ = _called(["train", str(config)])
+    return {"run": run_id, "seconds": time.perf_counter() - began, "shuffled": _shuffled(base / "events-trained")}
 
 
 def ranks(base: Path, count: int) -> float:
     """Training rows per second of `children` by that many executors together, over four epochs."""
     options = {"max_epochs": 4, "distributed_rows": 1000 if count > 1 else ONE_BY_ONE, "world_size": count}
-    config = variant(base, f"ranks{count}", spark=cluster(2), train=options)
+    config = variant(base, f"ranks{count}", spark=cluster(2, base / f"events-ranks{count}"), train=options)
     _called(["train", str(config)])
     (progress,) = training_folder(load_config(config)).rglob("children/progress.jsonl")
     entries = [json.loads(line) for line in progress.read_text().splitlines()]
@@ -70,13 +76,15 @@ def feed(base: Path, steps: int) -> list[float]:
 
 def made(base: Path, run_id: str, table: str, name: str, executors: int = 2, **generate: Any) -> dict[str, Any]:  # noqa: ANN401
     """One generation: rows and seconds of `table` and of everything, seconds of writing the rows of `table` once more,
-    highest resident memory by role. What was made stays below `out` of the database."""
+    highest resident memory by role, files of the table, bytes shuffled in all. What was made stays in the output."""
     settings = {"identifier": name, **generate}
-    config = variant(base, name, spark=cluster(executors), generate=settings)
+    events = base / f"events-{name}"
+    config = variant(base, name, spark=cluster(executors, events), generate=settings)
     said, peaks = _called(["generate", str(config), run_id, table])
-    told = json.loads(said)
+    told, out = json.loads(said), Path(load_config(config).output) / name
     everything = {"rows": sum(t["rows"] for t in told["tables"].values()), "seconds": told["seconds"]}
-    return {**told["tables"][table], "all": everything, "plain": told["plain"], "peaks": peaks}
+    more = {"files": len(list((out / "tables" / table).glob("*.parquet"))), "shuffled": _shuffled(events)}
+    return {**told["tables"][table], **more, "all": everything, "plain": told["plain"], "peaks": peaks}
 
 
 def removed(base: Path, name: str) -> None:
@@ -97,6 +105,13 @@ def orphans(base: Path, made_as: str) -> dict[str, int]:
             lost[key.name] = rows.dropna(subset=list(key.columns)).join(there, match, "left_anti").count()
     spark.stop()
     return lost
+
+
+def _shuffled(events: Path) -> int:
+    """Bytes that all tasks wrote for others, by Spark's own record."""
+    ends = (json.loads(x) for f in events.iterdir() for x in f.open() if "SparkListenerTaskEnd" in x)
+    metrics = (e.get("Task Metrics") or {} for e in ends)
+    return sum(m.get("Shuffle Write Metrics", {}).get("Shuffle Bytes Written", 0) for m in metrics)
 
 
 def _called(arguments: list[str]) -> tuple[str, dict[str, float]]:
