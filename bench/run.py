@@ -129,6 +129,7 @@ def make_config(spark: SparkSession, folder: Path, parents: int, hub: int = 0) -
         "schema": str(folder / "schema.yaml"),
         "output": str(folder / "out"),
         "spark": {"master": "local[*]"},
+        "model": {"hidden": 128},  # wider for a million rows than for a tenth, which is not what is compared
         "train": {"max_epochs": 1},
         "generate": {"identifier": "bench"},
     }

@@ -29,6 +29,7 @@ from spark_synth.session import build_session
 PARENTS = 8_000
 SIZES = (100_000, 1_000_000, 10_000_000)  # rows generated, of both tables
 PARTS = (1, 2, 4)
+PARTED = 1_000_000  # rows that each of them makes
 HALF = 500_000  # children of one parent, and of all others together
 FLIGHTS, REAL_FLIGHTS = 10_000_000, 336_776
 ROOT = HERE.parent
@@ -39,18 +40,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a quick look: a hundredth of the rows, nothing written")
     parser.add_argument("--keep", type=Path, help="a folder for all that is made, which stays")
+    parser.add_argument("--flights", type=int, default=FLIGHTS, help="flights of the demo's database, ten million")
     asked = parser.parse_args()
     temporary = tempfile.TemporaryDirectory(prefix="spark-synth-bench-")
     with nullcontext(asked.keep) if asked.keep else temporary as folder:
-        told = measured(Path(folder).absolute(), 100 if asked.small else 1)
+        scale = 100 if asked.small else 1
+        told = measured(Path(folder).absolute(), scale, asked.flights // scale)
     text = report(told)
     sys.stdout.write(text)
     if not asked.small:
         (HERE / "scale.md").write_text(text)
 
 
-def measured(folder: Path, scale: int) -> dict[str, Any]:
-    """All figures by name. scale: a hundred for a quick look."""
+def measured(folder: Path, scale: int, flights: int) -> dict[str, Any]:
+    """All figures by name. scale: a hundred for a quick look. flights: rows of the demo's largest table."""
     base, even, hub, demo = (folder / n for n in ("base", "even", "hub", "demo"))
     told: dict[str, Any] = {}
 
@@ -62,8 +65,8 @@ def measured(folder: Path, scale: int) -> dict[str, Any]:
         told[name] = json.loads(kept.read_text())
 
     step("databases", partial(databases, base, even, hub, demo, scale))
-    for count in (1, 2):
-        step(f"ranks{count}", partial(ranks, base, count))
+    for count, cores in ((1, 1), (1, 2), (2, 2)):
+        step(f"ranks {count} on {cores}", partial(ranks, base, count, cores))
     for one in (base, even, hub, demo):
         step(f"run {one.name}", partial(trained, one))
     step("feed", partial(feed, base, 4 if scale > 1 else 12))
@@ -73,12 +76,12 @@ def measured(folder: Path, scale: int) -> dict[str, Any]:
         step(name, partial(made, base, run_id, "children", name, ratio=n / rows_per_ratio))
         removed(base, name)
     for n in PARTS:
-        name, ratio = f"parts{n}", SIZES[1] / rows_per_ratio
+        name, ratio = f"parts{n}", PARTED / rows_per_ratio
         step(name, partial(made, base, run_id, "children", name, executors=n, ratio=ratio, partitions=n))
         removed(base, name)
     for one in (even, hub):
         step(one.name, partial(made, one, told[f"run {one.name}"]["run"], "children", "made"))
-    step("demo", partial(made, demo, told["run demo"]["run"], "flights", "made", ratio=FLIGHTS / scale / REAL_FLIGHTS))
+    step("demo", partial(made, demo, told["run demo"]["run"], "flights", "made", ratio=flights / REAL_FLIGHTS))
     step("orphans", partial(orphans, demo, "made"))
     return told
 

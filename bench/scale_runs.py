@@ -33,7 +33,8 @@ ROLES = ("driver (Python)", "driver (JVM)", "executor (JVM)", "worker (Python)")
 def cluster(executors: int, events: Path) -> dict[str, Any]:
     """Settings of a cluster of that many executors with a core each and a driver with a small heap. events: the folder
     of Spark's record of what was done."""
-    events.mkdir(exist_ok=True)
+    shutil.rmtree(events, ignore_errors=True)
+    events.mkdir()
     conf = {"spark.executor.memory": "2g", "spark.driver.memory": "1g"}
     conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()}
     return {"master": f"local-cluster[{executors},1,2048]", "conf": conf}
@@ -57,11 +58,13 @@ def trained(base: Path) -> dict[str, Any]:
     return {"run": run_id, "seconds": time.perf_counter() - began, "shuffled": _shuffled(base / "events-trained")}
 
 
-def ranks(base: Path, count: int) -> float:
-    """Training rows per second of `children` by that many executors together, over four epochs."""
+def ranks(base: Path, count: int, cores: int) -> float:
+    """Training rows per second of `children` by that many executors together, over four epochs; all processes are held
+    to that many cores."""
     options = {"max_epochs": 4, "distributed_rows": 1000 if count > 1 else ONE_BY_ONE, "world_size": count}
     config = variant(base, f"ranks{count}", spark=cluster(2, base / f"events-ranks{count}"), train=options)
-    _called(["train", str(config)])
+    shutil.rmtree(training_folder(load_config(config)), ignore_errors=True)
+    _called(["train", str(config)], cores)
     (progress,) = training_folder(load_config(config)).rglob("children/progress.jsonl")
     entries = [json.loads(line) for line in progress.read_text().splitlines()]
     return float([e for e in entries if "rows_per_second" in e][-1]["rows_per_second"])
@@ -114,13 +117,15 @@ def _shuffled(events: Path) -> int:
     return sum(m.get("Shuffle Write Metrics", {}).get("Shuffle Bytes Written", 0) for m in metrics)
 
 
-def _called(arguments: list[str]) -> tuple[str, dict[str, float]]:
-    """The last line that bench/scale_job.py says, and the highest resident memory of its processes in MiB by role."""
+def _called(arguments: list[str], cores: int | None = None) -> tuple[str, dict[str, float]]:
+    """The last line that bench/scale_job.py says, and the highest resident memory of its processes in MiB by role.
+    cores: how many they are held to."""
     peaks = dict.fromkeys(ROLES, 0.0)
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     with subprocess.Popen(
         [sys.executable, "-m", "bench.scale_job", *arguments], stdout=subprocess.PIPE, text=True, env=environment
     ) as job:
+        psutil.Process(job.pid).cpu_affinity(sorted(os.sched_getaffinity(0))[:cores])  # which its children inherit
         while job.poll() is None:
             _watch(psutil.Process(job.pid), peaks)
             time.sleep(POLL_SECONDS)
