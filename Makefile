@@ -31,7 +31,7 @@ lint: $(BIN)/.dev-installed ## ruff and mypy
 	$(BIN)/mypy
 
 bench: $(BIN)/.dev-installed ## measure feed, generation, memory and links; writes what it finds into bench/
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python -m bench.run $(ARGS)
 	$(BIN)/python bench/links.py $(ARGS)
 
 bench-scale: $(BIN)/.dev-installed ## more executors, more rows, a huge family, the demo at ten million flights: an hour

@@ -1,6 +1,6 @@
 """Train and generate from one configuration, in a process of its own, so that its memory can be watched.
 
-python bench/job.py CONFIG: the last line of stdout is the MLflow run id of the training.
+python -m bench.job CONFIG: the last line of stdout is the MLflow run id of the training.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,16 +24,18 @@ import torch
 import yaml
 from pyspark.sql import SparkSession
 
+from bench.watch import DRIVER, DRIVER_JVM, WORKER, watched
 from spark_synth.config import RunConfig, SparkSettings, load_config
 from spark_synth.feed import PackFeed, PackShape
 from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation
-from spark_synth.generation.tables import generate_table
+from spark_synth.generation.tables import draw_table, generate_table
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.train import training_folder
+from spark_synth.schema.names import quote
 from spark_synth.session import build_session
 from spark_synth.sinks import read_delta, write_delta
 
@@ -42,7 +43,6 @@ HERE = Path(__file__).resolve().parent
 TIMES = 8
 GENERATED = 4  # times the rows of the larger database: start-up costs are not what is measured
 CHILDREN = 20  # mean rows per parent
-POLL_SECONDS = 0.2
 FEED_TARGET, WRITE_TARGET, MEMORY_TARGET = 0.8, 6.0, 0.10
 SCHEMA = """
 tables:
@@ -55,15 +55,6 @@ tables:
     foreign_keys:
       - {columns: [parent], parent: parents}
 """
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Highest resident memory seen, in MiB: the Python driver, the JVM, the largest Python worker."""
-
-    driver: float
-    jvm: float
-    worker: float
 
 
 @dataclass(frozen=True)
@@ -83,10 +74,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="spark-synth-bench-") as folder:
         spark = build_session(SparkSettings(), log_file=Path(folder, "spark.log"))
         configs = [make_config(spark, Path(folder, f"x{times}"), parents * times) for times in (1, TIMES)]
-        peaks = [watch_job(path) for path in configs]
+        peaks = [watched("bench.job", str(path))[1] for path in configs]
         config = load_config(configs[-1])
         package = load_package(training_folder(config) / "model")
-        feed = measure_feed(config, package, steps=4 if small else 12)
+        feed = measure_feed(config, package, steps=4 if small else 48)
         generation = measure_generation(spark, config, package, Path(folder, "generation"))
         spark.stop()
     text = report(feed, generation, peaks, parents)
@@ -135,35 +126,6 @@ def make_config(spark: SparkSession, folder: Path, parents: int, hub: int = 0) -
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder / "config.yaml"
-
-
-def watch_job(config: Path) -> Peaks:
-    """Run bench/job.py and sample the memory of its processes until it ends."""
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
-    command = [sys.executable, str(HERE / "job.py"), str(config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as job:
-        process, peaks = psutil.Process(job.pid), Peaks(0, 0, 0)
-        while job.poll() is None:
-            peaks = _higher(peaks, process)
-            time.sleep(POLL_SECONDS)
-    if job.returncode:
-        raise SystemExit(f"bench/job.py failed with exit code {job.returncode}")
-    return peaks
-
-
-def _higher(peaks: Peaks, process: psutil.Process) -> Peaks:
-    driver, jvm, worker = peaks.driver, peaks.jvm, peaks.worker
-    try:
-        driver = max(driver, process.memory_info().rss / 2**20)
-        for child in process.children(recursive=True):
-            used = child.memory_info().rss / 2**20
-            if "java" in child.name():
-                jvm = max(jvm, used)
-            else:
-                worker = max(worker, used)
-    except psutil.Error:  # a process that has just ended
-        pass
-    return Peaks(driver, jvm, worker)
 
 
 def measure_feed(config: RunConfig, package: Package, steps: int) -> Speeds:
@@ -220,8 +182,9 @@ def measure_generation(spark: SparkSession, config: RunConfig, package: Package,
     for attempt in range(2):  # the first one warms up
         target, copy = str(folder / f"children{attempt}"), str(folder / f"copy{attempt}")
         began = time.perf_counter()
-        generate_table(run, "children")
-        rows = write_delta(fill_links(run, "children"), target, f"bench/{attempt}", 1)
+        drawn, _ = draw_table(run, "children")  # written once, as nothing is made from them
+        columns = map(quote, package.plans["children"].columns)
+        rows = write_delta(drawn.select(*columns), target, f"bench/{attempt}", 1)
         ours = rows / (time.perf_counter() - began)
         same = read_delta(spark, target)
         began = time.perf_counter()
@@ -230,13 +193,14 @@ def measure_generation(spark: SparkSession, config: RunConfig, package: Package,
     return Speeds(ours, plain)
 
 
-def report(feed: Speeds, generation: Speeds, peaks: list[Peaks], parents: int) -> str:
+def report(feed: Speeds, generation: Speeds, peaks: list[dict[str, float]], parents: int) -> str:
     """The README."""
     once, many = peaks
     rows = [f"{parents * CHILDREN * times:,} rows" for times in (1, TIMES)]
     share = feed.ours / feed.plain
     slower = generation.plain / generation.ours
-    growth = many.driver / once.driver - 1
+    growth = many[DRIVER] / once[DRIVER] - 1
+    others = [[f"{peaks[role]:,.0f} MiB" for peaks in (once, many)] for role in (WORKER, DRIVER_JVM)]
     ratios = [
         (
             "training fed by Petastorm",
@@ -256,8 +220,8 @@ def report(feed: Speeds, generation: Speeds, peaks: list[Peaks], parents: int) -
         ),
         (
             "peak memory of the driver",
-            f"{many.driver:,.0f} MiB at {rows[1]}",
-            f"{once.driver:,.0f} MiB at {rows[0]}",
+            f"{many[DRIVER]:,.0f} MiB at {rows[1]}",
+            f"{once[DRIVER]:,.0f} MiB at {rows[0]}",
             f"{growth:+.0%}",
             f"at most {MEMORY_TARGET:+.0%}",
             growth <= MEMORY_TARGET,
@@ -281,8 +245,8 @@ Peak resident memory of the other processes (train and generate, local Spark):
 
 | | {rows[0]} | {rows[1]} |
 |---|---|---|
-| largest Python worker | {once.worker:,.0f} MiB | {many.worker:,.0f} MiB |
-| JVM (driver and executor in one; takes what its heap allows) | {once.jvm:,.0f} MiB | {many.jvm:,.0f} MiB |
+| largest Python worker | {" | ".join(others[0])} |
+| JVM (driver and executor in one; takes what its heap allows) | {" | ".join(others[1])} |
 """
 
 

@@ -29,7 +29,7 @@ from spark_synth.session import build_session
 PARENTS = 8_000
 SIZES = (100_000, 1_000_000, 10_000_000)  # rows generated, of both tables
 PARTS = (1, 2, 4)
-PARTED = 1_000_000  # rows that each of them makes
+PARTED = 4_000_000  # rows that each of them makes, so that fixed costs are a small part
 HALF = 500_000  # children of one parent, and of all others together
 FLIGHTS, REAL_FLIGHTS = 10_000_000, 336_776
 ROOT = HERE.parent
@@ -69,7 +69,7 @@ def measured(folder: Path, scale: int, flights: int) -> dict[str, Any]:
         step(f"ranks {count} on {cores}", partial(ranks, base, count, cores))
     for one in (base, even, hub, demo):
         step(f"run {one.name}", partial(trained, one))
-    step("feed", partial(feed, base, 4 if scale > 1 else 12))
+    step("feed", partial(feed, base, 4 if scale > 1 else 48))
     rows_per_ratio, run_id = (CHILDREN + 1) * PARENTS, told["run base"]["run"]
     for n in SIZES:
         name = f"rows{n}"
