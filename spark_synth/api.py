@@ -52,19 +52,22 @@ class Synthesizer:
         identifier: str | None = None,
         append: bool = False,
         given: Mapping[str, str] | None = None,
+        table: str | None = None,
+        where: str | None = None,
     ) -> Synthesizer:
         """Write a synthetic database; `folder` is where it lies.
 
         given: by table, the path of the rows that it is to have. append: add a wave to the database of that
-        identifier, or to the last one.
+        identifier, or to the last one; table: draw this table of it once more, and all that hangs on it; where: only
+        its families with rows of this SQL condition.
         """
         from spark_synth import pipeline
 
-        if append and identifier is None and self.folder is not None:
+        if (append or table) and identifier is None and self.folder is not None:
             identifier = self.folder.name
         asked = {"ratio": ratio, "preserve_tables": list(preserve_tables), "identifier": identifier}
         asked["given"] = dict(given or {})
-        self.folder = pipeline.generate(self._config(generate=asked), self.run_id, append)
+        self.folder = pipeline.generate(self._config(generate=asked), self.run_id, append, table, where)
         return self
 
     def evaluate(self) -> Path:

@@ -89,6 +89,12 @@ def generate(
     append: Annotated[
         bool, typer.Option("--append", help="Add a wave of rows with new keys to a finished database.")
     ] = False,
+    table: Annotated[
+        str | None, typer.Option("--table", help="Draw this table of a finished database once more, and all below it.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option("--where", metavar="CONDITION", help="With --table: only the families of these rows.")
+    ] = None,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -99,7 +105,7 @@ def generate(
     config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, given=rows, identifier=identifier)
     from spark_synth import pipeline
 
-    _result(pipeline.generate(config, run, append))
+    _result(pipeline.generate(config, run, append, table, where))
 
 
 @app.command()

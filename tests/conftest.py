@@ -10,8 +10,7 @@ from pyspark.sql import SparkSession
 
 from spark_synth.config import SparkSettings
 from spark_synth.session import SQLITE_PACKAGE, build_session
-
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.places import REPOSITORY
 
 
 @pytest.fixture(scope="session")

@@ -45,8 +45,10 @@ class Pipeline(ModuleType):
         self._called(config, approve)
         return "0123abcd"
 
-    def generate(self, config: RunConfig, run_id: str | None, append: bool) -> Path:
-        self._called(config, run_id, append)
+    def generate(
+        self, config: RunConfig, run_id: str | None, append: bool, table: str | None, where: str | None
+    ) -> Path:
+        self._called(config, run_id, append, table, where)
         return Path("out/x")
 
     def evaluate(self, config: RunConfig) -> Path:
@@ -88,7 +90,7 @@ def test_last_line_of_stdout(
 
 def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     flags = ["--ratio", "0.5", "--preserve", "a, b", "--identifier", "n", "--run", "r1", "--append", "--set", "seed=4"]
-    flags += ["--given", "c=x/c.csv", "--given", "d=y=z"]
+    flags += ["--given", "c=x/c.csv", "--given", "d=y=z", "--table", "t", "--where", "a > 1"]
     assert main(["generate", "--conf", CONF, *flags, "--set", "output=o"]) == 0
     config = pipeline.configs[0]
     assert (config.generate.ratio, config.generate.preserve_tables, config.generate.identifier) == (
@@ -97,7 +99,7 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
         "n",
     )
     assert config.generate.given == {"c": "x/c.csv", "d": "y=z"}
-    assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True)])
+    assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1")])
     assert main(["train", "--conf", CONF, "--approve"]) == 0
     assert main(["discover", "--conf", CONF, "--out", "s.yaml"]) == 0
     assert main(["export", "--conf", CONF, "--to", "sqlite:///x.db"]) == 0

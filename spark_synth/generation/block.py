@@ -123,8 +123,14 @@ def _add_keys(out: pd.DataFrame, job: BlockJob, plan: TablePlan, position: np.nd
     for i, key in enumerate(plan.keys):
         salt = f"{job.seed}/{job.table}/{key.column}"
         out[f"k{i}"] = make_keys(key, index, position, job.keys, salt, blooms.get(key.column), job.used)
+    add_degrees(out, plan, job.seed, codes)
+
+
+def add_degrees(out: pd.DataFrame, plan: TablePlan, seed: int, codes: np.ndarray) -> None:
+    """__deg_0.. of the rows `out` (with __idx), whose codes are int64 (N, C)."""
+    index = out["__idx"].to_numpy(np.int64)
     for i, degree in enumerate(plan.degrees):
-        drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
+        drawn = degree.codec.decode(codes[:, degree.at], uniforms(seed, f"{plan.table}/degree/{i}", index))
         out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)
 
 

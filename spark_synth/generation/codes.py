@@ -19,7 +19,7 @@ from spark_synth.generation.masks import Given, Room, Segments, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.autoregressive import Autoregressive, read_model
-from spark_synth.models.base import Tilt
+from spark_synth.models.base import Masks, Tilt
 from spark_synth.models.batch import ABSENT
 
 
@@ -30,8 +30,8 @@ class BlockJob:
     count: rows of the whole synthetic table. keys: keys that are made at most, for these or for orphans (see
     encoding.keys.make_keys); used: numbers that earlier waves have used up for keys. parent: whether other tables hang
     on this one, so that its rows carry their codes. tilt: float (K,) by sub-column, added to its logits. room: see
-    generation.masks.Room. given: sub-columns whose codes blocks bring along, as `__references`. Paths must be readable
-    from executors.
+    generation.masks.Room. given, forced: sub-columns whose codes blocks bring along, as `__references` and `__forced`.
+    Paths must be readable from executors.
     """
 
     folder: str
@@ -43,16 +43,23 @@ class BlockJob:
     tilt: Mapping[int, np.ndarray] = field(default_factory=dict)
     room: Mapping[int, Sequence[int]] = field(default_factory=dict)
     given: Sequence[int] = ()
+    forced: Sequence[int] = ()
     used: int = 0
 
 
 def per_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
     """A function for mapInPandas: segments sorted by block and row, in; what `draw` makes of each block, out."""
+    return by_block(lambda block: draw(_longest_first(block)))
+
+
+def by_block(draw: Callable[[pd.DataFrame], pd.DataFrame]) -> Maker:
+    """A function for mapInPandas: rows sorted by block, in; what `draw` makes of each block, out. One is held at a
+    time."""
 
     def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         torch.set_num_threads(1)  # one core per task; a fixed number also keeps float sums the same everywhere
-        for block in whole_blocks(frames):
-            yield draw(_longest_first(block))
+        for block in _whole_blocks(frames):
+            yield draw(block)
 
     return generate
 
@@ -69,12 +76,12 @@ def structure_codes(job: BlockJob, block: pd.DataFrame, tilt: Mapping[int, Tilt]
     number = int(block["block"].iloc[0])
     generator = torch.Generator().manual_seed(stream(job.seed, "structure", job.table, number))
     context, sizes = _context(block, len(plan.context_cards)), _sizes(block)
-    room, above = _room(job, context, block), torch.from_numpy(context)
+    masks, above = _together(_given(job, block, plan.cards), _room(job, context, block)), torch.from_numpy(context)
     if plan.blocks:
-        codes = draw_blocks(plan.blocks, above, sizes[0], generator, room, tilt.get(0)).numpy()
+        codes = draw_blocks(plan.blocks, above, sizes[0], generator, masks, tilt.get(0)).numpy()
     else:
         model = trained_model(f"{job.folder}/{job.table}/{STRUCTURE}")
-        codes = model.sample(above, *sizes, generator, masks=room, tilt=tilt).numpy()
+        codes = model.sample(above, *sizes, generator, masks=masks, tilt=tilt).numpy()
     follow(plan, codes)
     return codes
 
@@ -96,15 +103,24 @@ def value_codes(
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
-    room = _room(job, context, block)
-    known = _known(block, "__references", len(job.given))
-    given = (
-        Given(dict(zip(job.given, known.numpy().T, strict=True)), plan.cards, lengths) if known is not None else None
-    )
-    masks = Together([m for m in (clock, given, room) if m])
+    masks = _together(clock, _given(job, block, plan.cards), _room(job, context, block))
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, tilt, sets).numpy()
     follow(plan, codes)
     return codes, context, clock
+
+
+def _together(*masks: Masks | None) -> Masks | None:
+    there = [m for m in masks if m]
+    return Together(there) if len(there) > 1 else there[0] if there else None
+
+
+def _given(job: BlockJob, block: pd.DataFrame, cards: Sequence[int]) -> Given | None:
+    """The codes that the rows of a block bring along."""
+    codes: dict[int, np.ndarray] = {}
+    for name, at in (("__references", job.given), ("__forced", job.forced)):
+        known = _known(block, name, len(at))
+        codes |= dict(zip(at, known.numpy().T, strict=True)) if known is not None else {}
+    return Given(codes, cards, block["rows"].to_numpy(np.int64)) if codes else None
 
 
 def _room(job: BlockJob, context: np.ndarray, block: pd.DataFrame) -> Room | None:
@@ -167,7 +183,7 @@ def trained_model(folder: str) -> Autoregressive:
     return read_model(Path(folder))
 
 
-def whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _whole_blocks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Regroup arriving frames (sorted by block) into one frame per block."""
     waiting: list[pd.DataFrame] = []
     for frame in frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -38,10 +39,21 @@ class Families:
 
 
 def families_of(run: Generation, plan: TablePlan) -> Families:
-    """The families of a table. Its owner's table must be finished."""
+    """The families of a table, or those of its part that is drawn again. Its owner's table must be finished."""
+    if part := run.part.get(plan.table):
+        return Families(run.spark.read.parquet(f"{part.folder}/segments"), part.count, part.keys, part.blocks)
     cut, count, block_rows = _root(run, plan) if plan.owner is None else _child(run, plan)
     keys = max(count, plan.rows) + reserved(run, plan.table)
     return Families(cut, count, keys, max(1, -(-count // block_rows)))
+
+
+def by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
+    """One row per segment: columns of its rows after each other, those that are arrays end to end."""
+    arrays = {f.name for f in rows.schema.fields if f.dataType.typeName() == "array"}
+    ordered = F.array_sort(F.collect_list(F.struct("__idx", *names))).alias("rows")
+    grouped = rows.groupBy("__segment").agg(ordered)
+    parts = {n: F.col(f"rows.{n}") for n in names}
+    return grouped.select("__segment", *[(F.flatten(p) if n in arrays else p).alias(n) for n, p in parts.items()])
 
 
 def _root(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
@@ -63,19 +75,9 @@ def _root(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
 def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     owner = plan.owner
     assert owner is not None
-    above = run.plans[owner.parent]
     at = run.degree_of(plan.table, owner)
-    degree = above.degrees[at]
-    parents = run.rows(owner.parent)
-    keys = [quoted(c).cast("string").alias(f"o{i}") for i, (_, c) in enumerate(owner.taken)]
-    base = F.lit(0).cast("bigint")
-    if plan.time and plan.time.base:
-        base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
-    owners = [F.col("__context"), *([F.array(F.lit(0).cast("smallint"))] if owner.orphans else [])]
-    context = F.concat(*owners).alias("__context")
-    cell = F.col("__context").getItem(above.code.at) if above.code else F.lit(0)
-    known = [context, base.alias("base"), cell.cast("int").alias("__cell")]
-    seen = with_places(run, plan, owner, parents.select("__idx", *keys, *known, F.col(f"__deg_{at}")))
+    degree = run.plans[owner.parent].degrees[at]
+    seen = with_places(run, plan, owner, owners(run, plan, owner))
     given = run.follows_given(plan.table)
     total = None if given else round(degree.total * run.ratio)
     seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)}, owner)
@@ -91,6 +93,20 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     if lost:
         cut = cut.unionByName(_orphans(run, plan, owner, lost, owned + free, block_rows), allowMissingColumns=True)
     return cut, owned + free + lost, block_rows
+
+
+def owners(run: Generation, plan: TablePlan, owner: OwnerPlan) -> DataFrame:
+    """The rows that own those of a table: __idx, what is taken from them (o0..), __context and base of their families,
+    their cluster (__cell), and how many rows they were drawn to have (__deg_..)."""
+    above, at = run.plans[owner.parent], run.degree_of(plan.table, owner)
+    keys = [quoted(c).cast("string").alias(f"o{i}") for i, (_, c) in enumerate(owner.taken)]
+    base = F.lit(0).cast("bigint")
+    if plan.time and plan.time.base:
+        base = time_units(plan.time, quoted(plan.time.base), above.columns[plan.time.base])
+    parts = [F.col("__context"), *([F.array(F.lit(0).cast("smallint"))] if owner.orphans else [])]
+    cell = F.col("__context").getItem(above.code.at) if above.code else F.lit(0)
+    known = [F.concat(*parts).alias("__context"), base.alias("base"), cell.cast("int").alias("__cell")]
+    return run.rows(owner.parent).select("__idx", *keys, *known, F.col(f"__deg_{at}"))
 
 
 def _orphans(run: Generation, plan: TablePlan, owner: OwnerPlan, rows: int, first: int, block_rows: int) -> DataFrame:

@@ -8,7 +8,7 @@ what precedes them: it draws all rows of a family DRAWS times, and the other one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,11 @@ from spark_synth.encoding.linked import or_nothing, shown_by
 from spark_synth.encoding.plan import STRUCTURE, TablePlan
 from spark_synth.encoding.rows import NULL_FAMILY, add_bases, order_rows
 from spark_synth.encoding.views import quoted
-from spark_synth.generation.codes import follow, read_plan, trained_model, whole_blocks
+from spark_synth.generation.block import add_degrees
+from spark_synth.generation.codes import by_block, follow, read_plan, trained_model
 from spark_synth.generation.degrees import TASK_ROWS
 from spark_synth.generation.run import Generation, Maker
-from spark_synth.generation.seeds import stream, uniforms
+from spark_synth.generation.seeds import stream
 from spark_synth.models.base import Observed
 from spark_synth.models.batch import ABSENT
 
@@ -41,9 +42,8 @@ def keep_given(run: Generation, table: str, rows: DataFrame, path: str) -> None:
     plan = run.plans[table]
     numbered(rows, plan).write.mode("overwrite").parquet(f"{path}_rows")
     rows = run.spark.read.parquet(f"{path}_rows")
-    if plan.degrees or any(table in p.sources for p in run.plans.values()):
-        drawn = _drawn(run, plan, rows)
-        rows = rows.join(drawn, "__idx")
+    if plan.degrees or run.is_above(table):
+        rows = rows.join(_drawn(run, plan, rows), "__idx")
     rows.write.mode("overwrite").parquet(path)
 
 
@@ -68,7 +68,7 @@ def _drawn(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     placed = encoded.withColumn("__family", F.xxhash64(*family))
     placed = placed.withColumn("block", F.pmod(F.xxhash64("__family", F.lit(run.seed)), F.lit(blocks)))
     names = ["block", "__idx", "__family", "__pos", "__n", "codes", "__known", "__above"]
-    placed = placed.select(*names).repartition(min(blocks, run.partitions or blocks), "block")
+    placed = placed.select(*names).repartition(run.tasks(blocks), "block")
     fields = ["__idx bigint", *(f"__deg_{i} bigint" for i in range(len(plan.degrees))), "__context array<smallint>"]
     maker = given_maker(GivenJob(run.models, plan.table, run.seed, run.segment_rows))
     return placed.sortWithinPartitions("block").mapInPandas(maker, ", ".join(fields))
@@ -132,13 +132,7 @@ class GivenJob:
 
 def given_maker(job: GivenJob) -> Maker:
     """A function for mapInPandas: encoded rows sorted by block, in; their degrees and context, out."""
-
-    def generate(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        torch.set_num_threads(1)  # as in generation.codes.per_block
-        for block in whole_blocks(frames):
-            yield draw_given(job, block)
-
-    return generate
+    return by_block(lambda block: draw_given(job, block))
 
 
 def draw_given(job: GivenJob, block: pd.DataFrame) -> pd.DataFrame:
@@ -150,9 +144,7 @@ def draw_given(job: GivenJob, block: pd.DataFrame) -> pd.DataFrame:
     follow(plan, codes)
     index, above = rows["__idx"].to_numpy(np.int64), _stacked(rows["__above"], len(plan.context_cards))
     out = pd.DataFrame({"__idx": index})
-    for i, degree in enumerate(plan.degrees):
-        drawn = degree.codec.decode(codes[:, degree.at], uniforms(job.seed, f"{job.table}/degree/{i}", index))
-        out[f"__deg_{i}"] = np.rint(drawn).astype(np.int64)
+    add_degrees(out, plan, job.seed, codes)
     out["__context"] = list(np.concatenate([codes, above], axis=1).astype(np.int16))
     return out
 

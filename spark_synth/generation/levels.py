@@ -51,14 +51,17 @@ def link_levels(
         asking = asking.withColumn("__cell", F.when(F.col("__lost"), cells).otherwise(F.col("__cell")))
         targets = with_orphans(run, plan.table, link, targets, asking.where("__lost"), cells)
     targets = written(targets, f"{run.linking(plan.table, link)}/targets")
-    seed, names = stream(run.seed, "link", plan.table, link.name), [f"__p{i}" for i in range(len(keys))]
+    seed, names = (
+        stream(run.links_seed(plan.table), "link", plan.table, link.name),
+        [f"__p{i}" for i in range(len(keys))],
+    )
     return match(asking, targets, cells + bool(link.orphans), seed, names)
 
 
 def _inside_groups(run: Generation, plan: TablePlan, link: LinkPlan, drawn: DataFrame, cell: Column) -> DataFrame:
     """As link_levels, for rows whose row above must agree with them in what the link shares with other keys: these are
     a group, whose levels are made contiguous."""
-    folder, seed = run.linking(plan.table, link), stream(run.seed, "link", plan.table, link.name)
+    folder, seed = run.linking(plan.table, link), stream(run.links_seed(plan.table), "link", plan.table, link.name)
     shared = [c for c, _ in link.within]
     wanted = F.coalesce(F.when(cell < link.clusters, cell), F.col("__own"))
     grouped = written(drawn.withColumn("__wanted", wanted), f"{folder}/rows")

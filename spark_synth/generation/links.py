@@ -19,6 +19,7 @@ from spark_synth.generation.degrees import exact_degrees, exact_units
 from spark_synth.generation.levels import link_levels
 from spark_synth.generation.matching import match
 from spark_synth.generation.orphans import orphan_targets, with_orphans
+from spark_synth.generation.part import freed
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate, without_repeats
@@ -28,6 +29,11 @@ from spark_synth.generation.within import match_within, with_partners
 
 def fill_links(run: Generation, table: str) -> DataFrame:
     """The rows of a table with its late links filled; hidden columns dropped."""
+    return filled(run, table).select(*[quoted(c) for c in run.plans[table].columns])
+
+
+def filled(run: Generation, table: str) -> DataFrame:
+    """The rows of a table with its late links filled, and its hidden columns."""
     plan = run.plans[table]
     rows = run.rows(table)
     if table not in run.kept:
@@ -38,7 +44,7 @@ def fill_links(run: Generation, table: str) -> DataFrame:
                 rows = written(rows, f"{run.linking(table, plan.matched[n])}/rows")
         if plan.unique:
             rows = _separated(run, plan, rows)
-    return rows.select(*[quoted(c) for c in plan.columns])
+    return rows
 
 
 def _filled(run: Generation, rows: DataFrame, plan: TablePlan, number: int) -> DataFrame:
@@ -64,6 +70,9 @@ def link_rows(
     keys = [quoted(c).alias(f"__p{i}") for i, c in enumerate(link.parent_columns)]
     offered = F.col("__context").getItem(target.code.at).cast("int").alias("__cell")
     seen = run.ends(link.parent).select("__idx", offered, *keys, F.col(f"__deg_{at}"))
+    part = table in run.part
+    if part:
+        seen = freed(run, plan, link, seen, f"__deg_{at}")
     asking = rows.withColumn("__cell", cell)
     count = asking.where(F.col("__cell") < link.clusters).count()
     degree, counts = F.col(f"__deg_{at}"), target.degrees[at]
@@ -74,11 +83,11 @@ def link_rows(
     if counts.unique and count <= seen.count():
         sized = exact_units(seen, degree, count)
     else:
-        sized, _ = exact_degrees(seen, degree, counts, count, link.parent in run.kept, most=most)
+        sized, _ = exact_degrees(seen, degree, counts, count, part or link.parent in run.kept, most=most)
     if link.orphans:
         sized = with_orphans(run, table, link, sized, asking.where(F.col("__cell") == link.clusters), link.clusters)
     sized = written(sized, f"{run.linking(table, link)}/targets")
-    seed, ends = stream(run.seed, "link", table, link.name), list(own.values())
+    seed, ends = stream(run.links_seed(table), "link", table, link.name), list(own.values())
     if link.within:
         within = [(names[c], own[c]) for c, _ in link.within]
         return match_within(asking, sized, within, seed, ends, counts.unique, run.linking(table, link))
@@ -90,7 +99,7 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     """`rows` in which no column set that may occur once is repeated."""
     for i, unique in enumerate(plan.unique):
         free = [k for k in plan.exchangeable(unique) if k.parent != plan.table and not k.within]
-        seed, declared = stream(run.seed, "separate", plan.table, i), unique == plan.primary_key
+        seed, declared = stream(run.links_seed(plan.table), "separate", plan.table, i), unique == plan.primary_key
         if free:
             work = f"{run.work}/_separated/{plan.table}/{i}"
             rows = separate(rows, unique, free[-1].columns, seed, work, drop=declared)
@@ -110,9 +119,8 @@ def _by_level(run: Generation, rows: DataFrame, plan: TablePlan, number: int, ce
 
 def _to_earlier(run: Generation, rows: DataFrame, link: LinkPlan, cell: Column) -> DataFrame:
     """A self reference whose levels are not told: rows that have one point at an earlier row, so there is no circle."""
-    share = F.pmod(F.xxhash64(F.col("__idx"), F.lit(stream(run.seed, "self", link.name))), F.lit(1 << 30)) / F.lit(
-        1 << 30
-    )
+    seed = F.lit(stream(run.links_seed(link.parent), "self", link.name))
+    share = F.pmod(F.xxhash64(F.col("__idx"), seed), F.lit(1 << 30)) / F.lit(1 << 30)
     shared = [quoted(c).alias(f"__g{i}") for i, (c, _) in enumerate(link.within)]
     group = [f"__g{i}" for i in range(len(shared))]
     inside = F.row_number().over(Window.partitionBy(*group).orderBy("__idx")).cast("bigint") - 1

@@ -122,5 +122,5 @@ def _column(run: Generation, table: str, edge: Edge, number: int) -> _Column:
     place = [(child, e.name) for child, e in edges].index((table, edge.name))
     before = sum(_room(run, e) for _, e in edges[:place])
     filters = ((f"{run.models}/{source}", plan.column), (f"{run.models}/{table}", edge.columns[number]))
-    salt, count = f"{run.seed}/{source}/{plan.column}", rows + reserved(run, source)
+    salt, count = f"{run.key_seed(source)}/{source}/{plan.column}", rows + reserved(run, source)
     return _Column(plan, rows + before, count, salt, filters, run.used.get(source, 0))

@@ -19,11 +19,13 @@ from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 from spark_synth.encoding.at_once import written
 from spark_synth.encoding.codecs import CategoricalCodec
 from spark_synth.encoding.plan import How, TablePlan
+from spark_synth.encoding.views import key_text, quoted
 from spark_synth.generation.degrees import prefix_sums, scattering
+from spark_synth.generation.families import by_segment
+from spark_synth.generation.part import going
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
 from spark_synth.generation.separate import separate
-from spark_synth.generation.structure import by_segment
 
 
 def reference_columns(plan: TablePlan) -> list[int]:
@@ -43,8 +45,9 @@ def settled(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
     names, work = _drawn_names(plan), f"{run.work}/_settled/{plan.table}"
     needed = [c for c in rows.columns if c in {"__idx", "__segment", *names.values()}]
     rows = rows.select(*needed, F.array(*columns).alias("__before"))
-    for i, ((column, _, codec, _), counts) in enumerate(zip(found, counted, strict=True)):
-        rows = _to_quota(rows if i == 0 else written(rows, f"{work}/q{i}"), column, codec, counts)
+    for i, ((column, keys, codec, _), counts) in enumerate(zip(found, counted, strict=True)):
+        shares = _before(run, plan.table, keys, codec) if plan.table in run.part else codec.counts
+        rows = _to_quota(rows if i == 0 else written(rows, f"{work}/q{i}"), column, codec, counts, shares)
     rows = _separated(run, plan, rows, names, work)
     codes = F.array(*[_code(codec, F.col(column)) for column, _, codec, _ in found])
     told = rows.select(
@@ -73,11 +76,24 @@ def _keys(plan: TablePlan) -> list[tuple[str, tuple[str, ...], CategoricalCodec,
     return found
 
 
-def _to_quota(rows: DataFrame, column: str, codec: CategoricalCodec, counted: Mapping[str | None, int]) -> DataFrame:
-    """`rows` in which `column` has every category as often as its quota of the rows without NULL; counted: rows of
-    every category."""
+def _before(run: Generation, table: str, keys: Sequence[str], codec: CategoricalCodec) -> list[int]:
+    """How often rows that are replaced have each category."""
+    text = key_text([quoted(c) for c in keys]).alias("text")
+    counted = {r["text"]: r["count"] for r in going(run, table).groupBy(text).count().collect()}
+    return [counted.get(c, 0) for c in codec.categories]
+
+
+def _to_quota(
+    rows: DataFrame,
+    column: str,
+    codec: CategoricalCodec,
+    counted: Mapping[str | None, int],
+    shares: Sequence[float],
+) -> DataFrame:
+    """`rows` in which `column` has every category as often as its quota, by `shares`, of the rows without NULL;
+    counted: rows of every category."""
     have = np.array([counted.get(c, 0) for c in codec.categories], dtype=np.int64)
-    want = quotas(codec.counts, int(have.sum()))
+    want = quotas(shares, int(have.sum()))
     many, few = np.maximum(have - want, 0), np.maximum(want - have, 0)
     moved = int(many.sum())
     if not moved:
@@ -124,7 +140,7 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, names: Mapping
         inside = [column for column, keys, _, _ in _keys(plan) if set(keys) <= set(unique)]
         if inside and set(unique) <= set(names):
             drawn = list(dict.fromkeys(names[c] for c in unique))
-            seed = stream(run.seed, "settle", plan.table, i)
+            seed = stream(run.seed_of(plan.table), "settle", plan.table, i)
             rows = separate(rows, drawn, inside[-1:], seed, f"{work}/u{i}", drop=False)
     return rows
 

@@ -7,7 +7,6 @@ and codes only; the values of these are then drawn given a set of the rows that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
@@ -22,9 +21,10 @@ from spark_synth.encoding.views import quoted
 from spark_synth.generation.block import structure_fields, structure_maker
 from spark_synth.generation.codes import BlockJob
 from spark_synth.generation.degrees import as_in_clusters
-from spark_synth.generation.families import Families, families_of
+from spark_synth.generation.families import Families, by_segment, families_of
 from spark_synth.generation.key_types import key_types
 from spark_synth.generation.links import link_rows
+from spark_synth.generation.part import forced
 from spark_synth.generation.raking import cell_of, raked, room_of
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import stream
@@ -51,10 +51,13 @@ def draw_structure_of(run: Generation, plan: TablePlan, families: Families) -> t
     """(rows, segments), both written: __idx, __segment, o0.. and l0.. (keys of owner and linked rows), __codes."""
     work = run.structure(plan.table)
     families = replace(families, cut=written(families.cut, f"{work}/segments"))
-    job = BlockJob(
-        run.models, plan.table, run.seed, families.count, families.keys, parent=False, room=room_of(run, plan)
-    )
-    job = replace(job, tilt=raked(run, plan, families, job), used=run.used.get(plan.table, 0))
+    seed, used = run.links_seed(plan.table), run.used.get(plan.table, 0)
+    job = BlockJob(run.models, plan.table, seed, families.count, families.keys, parent=False, used=used)
+    job = replace(job, room=room_of(run, plan))
+    if plan.table in run.part:  # whose links have the targets, and the clusters, of the rows that go
+        job = replace(job, forced=() if plan.blocks else forced(plan))
+    else:
+        job = replace(job, tilt=raked(run, plan, families, job))
     drawn = run.per_block(families.cut, families.blocks, structure_maker(job), structure_fields(plan))
     rows = written(drawn, f"{work}/drawn")
     for n, link in enumerate(k for k in plan.matched if not k.late):
@@ -76,7 +79,7 @@ def _separated(run: Generation, plan: TablePlan, rows: DataFrame, work: str) -> 
             drawn, columns = [names[c] for c in unique], [names[c] for c in early[n].brings.values()]
             cell, only = (f"__low{n}", f"__span{n}"), bool(early[n].within)
             numbered = rows.withColumn("__row", F.col("__idx")).withColumn("__idx", F.col(f"__slot{n}"))
-            seed = stream(run.seed, "separate", plan.table, i)
+            seed = stream(run.links_seed(plan.table), "separate", plan.table, i)
             apart = separate(numbered, drawn, columns, seed, f"{work}/u{i}", False, cell, only)
             rows = apart.withColumn("__idx", F.col("__row")).drop("__row")
             if only:
@@ -103,15 +106,6 @@ def _with_fixed(run: Generation, plan: TablePlan, rows: DataFrame) -> DataFrame:
         known.append(or_nothing(link, F.col(f"__to{n}"), [F.col(names[c]) for c in link.columns]))
     own = F.slice("__codes", 1, plan.structure - len(known))  # degrees, the row's own code, its levels
     return rows.withColumn("fixed", F.concat(own, in_order(known)) if known else own)
-
-
-def by_segment(rows: DataFrame, names: Sequence[str]) -> DataFrame:
-    """One row per segment: columns of its rows after each other, those that are arrays end to end."""
-    arrays = {f.name for f in rows.schema.fields if f.dataType.typeName() == "array"}
-    ordered = F.array_sort(F.collect_list(F.struct("__idx", *names))).alias("rows")
-    grouped = rows.groupBy("__segment").agg(ordered)
-    parts = {n: F.col(f"rows.{n}") for n in names}
-    return grouped.select("__segment", *[(F.flatten(p) if n in arrays else p).alias(n) for n, p in parts.items()])
 
 
 # -- edge first -----------------------------------------------------------------------------------------------
@@ -148,7 +142,7 @@ def _members(run: Generation, plan: TablePlan, found: SetPlan, nodes: DataFrame,
     above = [quoted(c).cast("string").alias(f"o{i}") for i, c in enumerate(owner.parent_columns)]
     shown = run.rows(found.other).select(*above, member(found, F.col("__context")).alias("__member"))
     ends = [F.col(join.drawn[c]).alias(f"__k{i}") for i, c in enumerate(link.columns)]
-    order = F.xxhash64("__idx", F.lit(stream(run.seed, "set", found.table))).alias("__order")
+    order = F.xxhash64("__idx", F.lit(stream(run.links_seed(found.table), "set", found.table))).alias("__order")
     pairs = edges.join(shown, [f"o{i}" for i in range(len(above))]).select(*ends, order, "__member")
     keys = [quoted(c).cast("string").alias(f"__k{i}") for i, c in enumerate(link.parent_columns)]
     names = [f"__k{i}" for i in range(len(keys))]

@@ -21,6 +21,7 @@ from spark_synth.generation.decode import computed, late_columns, same_columns, 
 from spark_synth.generation.degrees import as_in_clusters
 from spark_synth.generation.families import families_of
 from spark_synth.generation.key_types import key_types
+from spark_synth.generation.part import forced, with_part
 from spark_synth.generation.quotas import reference_columns, settled
 from spark_synth.generation.raking import raked
 from spark_synth.generation.run import Generation
@@ -40,21 +41,22 @@ def is_final(run: Generation, table: str) -> bool:
     """Whether the rows of a table are as they will be once they are drawn, and no other table is made from them: they
     need not be written but once."""
     plan = run.plans[table]
-    return not (plan.unique or any(link.late for link in plan.matched) or _is_above(run, table))
+    return not (plan.unique or any(link.late for link in plan.matched) or run.is_above(table))
 
 
 def draw_table(run: Generation, table: str) -> tuple[DataFrame, int]:
     """The rows of one table with their hidden columns, drawn each time they are asked for; and how many they are."""
-    plan, parent = run.plans[table], _is_above(run, table)
+    plan, parent = run.plans[table], run.is_above(table)
     families = families_of(run, plan)
     room, references = reference_room(plan), reference_columns(plan)
     used = run.used.get(table, 0)
-    job = BlockJob(run.models, table, run.seed, families.count, families.keys, parent, room=room, used=used)
+    job = BlockJob(run.models, table, run.seed_of(table), families.count, families.keys, parent, room=room, used=used)
     if plan.structure:
         cut = known_rows(run, plan, families)
     else:
         cut = families.cut
-        job = replace(job, tilt=raked(run, plan, families, job))
+        again = table in run.part
+        job = replace(job, forced=forced(plan)) if again else replace(job, tilt=raked(run, plan, families, job))
 
     def draw(segments: DataFrame, given: Sequence[int] = ()) -> DataFrame:
         maker = block_maker(replace(job, given=given))
@@ -62,11 +64,8 @@ def draw_table(run: Generation, table: str) -> tuple[DataFrame, int]:
 
     drawn = _with_quotas(run, plan, cut, draw, references) if references else draw(cut)
     typed = assemble(drawn.drop("__segment"), plan, key_types(run, {table: families.count}))
-    return as_in_clusters(typed, plan), families.count
-
-
-def _is_above(run: Generation, table: str) -> bool:
-    return any(table in p.sources for p in run.plans.values())
+    rows = with_part(run, plan, typed) if table in run.part else as_in_clusters(typed, plan)
+    return rows, families.count
 
 
 def _with_quotas(run: Generation, plan: TablePlan, cut: DataFrame, draw: Draw, references: Sequence[int]) -> DataFrame:

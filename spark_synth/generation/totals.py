@@ -31,11 +31,12 @@ def with_totals(run: Generation, plan: TablePlan, edge: Edge, rows: DataFrame) -
     """
     at = run.degree_of(plan.table, edge)
     degree, name = run.plans[edge.parent].degrees[at], f"__deg_{at}"
-    if edge.parent in run.kept:
+    if edge.parent in run.kept or plan.table in run.part:
         return rows
     there = run.ends(edge.parent)
     for n, total in enumerate(t for t in degree.totals if t.sums and set(t.columns) <= set(there.columns)):
-        work, seed = f"{run.linking(plan.table, edge)}/total{n}", stream(run.seed, "total", plan.table, edge.name, n)
+        work = f"{run.linking(plan.table, edge)}/total{n}"
+        seed = stream(run.links_seed(plan.table), "total", plan.table, edge.name, n)
         group = [quoted(c).cast("string").alias(f"__g{i}") for i, c in enumerate(total.columns)]
         grouped = rows.join(there.select("__idx", *group), "__idx")
         rows = _brought(grouped, name, total, degree.histogram, seed, work)

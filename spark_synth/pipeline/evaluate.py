@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_synth.config import RunConfig
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.evaluation import evaluate_database, flatten, write_report
+from spark_synth.generation.run import follows
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
 from spark_synth.progress import Progress
@@ -72,8 +73,7 @@ def rows_told(plans: Mapping[str, TablePlan], manifest: Manifest) -> dict[str, i
     whose rows a wave left out."""
     entries = manifest.data["tables"]
     given = {t for t, e in entries.items() if e.get("given")}
-    while more := {t for t, p in plans.items() if p.owner and p.owner.parent in given} - given:
-        given |= more
+    given |= {t for t in plans if follows(plans, t, given)}
     cut = {t for w in manifest.data.get("waves", []) for t, e in w["tables"].items() if e.get("left_out")}
     return {t: entries[t]["rows"] for t in given | cut}
 

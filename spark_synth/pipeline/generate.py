@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
-from spark_synth.encoding.at_once import each
-from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation
 from spark_synth.generation.seeds import wave_seed
-from spark_synth.generation.tables import draw_table, generate_table, is_final
-from spark_synth.generation.waves import check_wave, may_repeat, numbers_used, without_repeats
+from spark_synth.generation.waves import check_wave
+from spark_synth.pipeline.delivery import Delivery
 from spark_synth.pipeline.kept import kept_tables, with_given
 from spark_synth.pipeline.package import Package
+from spark_synth.pipeline.redraw import drawn_again, redraw
 from spark_synth.pipeline.state import Manifest
 from spark_synth.pipeline.waves import used_before
 from spark_synth.progress import Progress
-from spark_synth.schema.names import quote
-from spark_synth.sinks import read_delta, table_target, write_delta
+from spark_synth.sinks import read_delta, table_target
 
 
 def generate_database(
     spark: SparkSession, config: RunConfig, package: Package, manifest: Manifest, run_id: str, progress: Progress
 ) -> dict[str, int]:
     """Generate and write every table that the manifest does not call written, in the wave at hand; rows by table."""
-    identifier, wave = manifest.path.parent.name, manifest.wave
-    work = Path(config.output).absolute() / "_work" / (f"{identifier}/wave{wave}" if wave else identifier)
+    identifier, wave = manifest.name, manifest.wave
+    work = Path(config.output).absolute() / "_work" / identifier
+    work = work / f"write{manifest.write}" if manifest.write > 1 else work
     kept = kept_tables(spark, config, package, work)
     run = Generation(
         spark=spark,
@@ -47,105 +43,20 @@ def generate_database(
         partitions=config.generate.partitions,
         there=_reader(spark, config, identifier) if wave else None,
         used=used_before(manifest) if wave else {},
+        **(drawn_again(manifest) if manifest.redraw else {}),
     )
     run = with_given(run, config, package, work)
     if wave:
         check_wave(run)
-    delivery = _Delivery(run, config, manifest, run_id, progress)
-    progress.stage(f"generate {len(package.plans)} tables")
-    for level in _levels(package):
-        each([t for t in level if t not in run.kept], delivery.draw)
-    progress.stage("write Delta tables")
-    each(list(package.plans), delivery.write)
+    delivery = Delivery(run, config, manifest, run_id, progress)
+    if manifest.redraw:
+        redraw(delivery)
+    else:
+        delivery.make(run.plans)
     shutil.rmtree(work, ignore_errors=True)
-    return {t: manifest.tables[t]["rows"] for t in package.plans}
+    return {t: e["rows"] for t, e in manifest.tables.items()}
 
 
 def _reader(spark: SparkSession, config: RunConfig, identifier: str) -> Callable[[str], DataFrame]:
     """The rows that a table of the database has before this wave."""
     return cache(lambda t: read_delta(spark, table_target(config.output, identifier, t)))
-
-
-def _levels(package: Package) -> list[list[str]]:
-    """Tables by their depth below owners and link targets, and below the rows of their sets."""
-    depth: dict[str, int] = {}
-    for t, plan in package.plans.items():
-        above = [k.parent for k in plan.matched if not k.late] + ([plan.owner.parent] if plan.owner else [])
-        above += [s.other for s in plan.sets]
-        depth[t] = 1 + max((depth[p] for p in above), default=-1)
-    return [[t for t in depth if depth[t] == d] for d in range(max(depth.values()) + 1)]
-
-
-@dataclass(frozen=True)
-class _Delivery:
-    """What is done to each table, and told in the manifest."""
-
-    run: Generation
-    config: RunConfig
-    manifest: Manifest
-    run_id: str
-    progress: Progress
-
-    def draw(self, table: str) -> None:
-        """Draw a table, and deliver it at once where nothing is still to be done to its rows."""
-        run, state = self.run, self.manifest.state_of(table)
-        if state == "written" or (state == "rows" and Path(run.work, table, "_SUCCESS").exists()):
-            return
-        began = time.monotonic()
-        if is_final(run, table) and not self._may_repeat(table):
-            drawn, count = draw_table(run, table)
-            columns = [quote(c) for c in run.plans[table].columns]
-            rows = self._deliver(table, drawn.select(*columns), count, used=numbers_used(run, table, count))
-        else:
-            rows = generate_table(run, table)
-            self.manifest.table(table, state="rows", rows=rows, used=numbers_used(run, table, rows))
-        seconds = time.monotonic() - began
-        self.manifest.table(table, seconds=round(seconds, 1))
-        self.progress.done(table, f"{rows:,} rows, {rows / seconds:,.0f} rows/s")
-
-    def write(self, table: str) -> None:
-        """Write a table that was not delivered when it was drawn."""
-        if self.manifest.state_of(table) == "written":
-            return
-        kept = table in self.run.kept
-        rows = self._kept(table) if kept else self._finished(table)
-        self.progress.done(table, f"{rows:,} rows written")
-
-    def _kept(self, table: str) -> int:
-        """Rows written of a kept table: none in later waves, since they are there."""
-        given = {"given": self.config.generate.given[table]} if table in self.run.given else {}
-        if self.manifest.wave:
-            there = self.manifest.data["tables"][table]["rows"]
-            self._say_written(table, 0, used=numbers_used(self.run, table, there), **given)
-            return 0
-        rows = self._deliver(table, fill_links(self.run, table), None, **given)
-        self.manifest.table(table, used=numbers_used(self.run, table, rows))
-        return rows
-
-    def _finished(self, table: str) -> int:
-        drawn = self.manifest.tables[table]["rows"]
-        loses = bool(self.run.plans[table].unique) or self._may_repeat(table)
-        made = without_repeats(self.run, table, fill_links(self.run, table))
-        rows = self._deliver(table, made, None if loses else drawn)
-        if self.manifest.wave and rows < drawn:
-            self.progress.note(f"{table}: {drawn - rows:,} rows left out that repeat what may occur once")
-            self.manifest.table(table, left_out=drawn - rows)
-        return rows
-
-    def _may_repeat(self, table: str) -> bool:
-        return self.run.there is not None and table in may_repeat(self.run)
-
-    def _deliver(self, table: str, rows: DataFrame, expected: int | None, **more: Any) -> int:  # noqa: ANN401
-        """Write the finished rows of a table, once, and say so in the manifest; their number."""
-        identifier = self.manifest.path.parent.name
-        app_id = f"spark-synth/{self.run_id}/{identifier}/{table}"
-        count = write_delta(rows, self._target(table), app_id, self.manifest.wave + 1, expected)
-        self._say_written(table, count, **more)
-        return count
-
-    def _say_written(self, table: str, rows: int, **more: Any) -> None:  # noqa: ANN401 - what JSON takes
-        kept = table in self.run.kept
-        self.manifest.table(table, state="written", rows=rows, target=self._target(table), kept=kept, **more)
-
-    def _target(self, table: str) -> str:
-        return table_target(self.config.output, self.manifest.path.parent.name, table)

@@ -22,6 +22,7 @@ from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package, load_package
+from spark_synth.pipeline.redraw import begin_redraw, end_redraw
 from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
 from spark_synth.pipeline.train import train_database, training_folder
 from spark_synth.pipeline.waves import begin_wave, end_wave, refuse_begun
@@ -142,9 +143,22 @@ def train(config: RunConfig, approve: bool = False) -> str:
 
 
 @plainly
-def generate(config: RunConfig, run_id: str | None = None, append: bool = False) -> Path:
-    """Generate a database from a trained run, or another wave of a finished one; the output folder."""
-    return _append(config, run_id) if append else _new(config, run_id)
+def generate(
+    config: RunConfig,
+    run_id: str | None = None,
+    append: bool = False,
+    table: str | None = None,
+    where: str | None = None,
+) -> Path:
+    """Generate a database from a trained run; or another wave of a finished one; or once more one of its tables, or the
+    rows of it that a condition tells, and all that hangs on these. The output folder."""
+    if append and table:
+        raise UserError("--append adds rows to all tables and --table draws one again: use one of them")
+    if where and not table:
+        raise UserError("--where tells which rows are drawn again, but not of which table: pass --table NAME")
+    if append:
+        return _change(config, begin_wave(config, run_id), run_id)
+    return _change(config, begin_redraw(config, run_id, table, where), run_id) if table else _new(config, run_id)
 
 
 def _new(config: RunConfig, run_id: str | None) -> Path:
@@ -157,14 +171,18 @@ def _new(config: RunConfig, run_id: str | None) -> Path:
     return manifest.path.parent
 
 
-def _append(config: RunConfig, run_id: str | None) -> Path:
-    manifest = begin_wave(config, run_id)
+def _change(config: RunConfig, manifest: Manifest, run_id: str | None) -> Path:
+    """Make the wave, or the redraw, that the manifest begins."""
     before = manifest.data["asked"]
     asked = {"preserve_tables": before["preserve"], "given": before.get("given") or {}}
-    shop = Workshop(config.model_copy(update={"generate": config.generate.model_copy(update=asked)}), approve=True)
+    seed = config.seed
+    if manifest.redraw:  # of the tables that stay; the manifest tells that of the others
+        asked, seed = {**asked, "ratio": before["ratio"]}, before["seed"]
+    changed = {"seed": seed, "generate": config.generate.model_copy(update=asked)}
+    shop = Workshop(config.model_copy(update=changed), approve=True)
     if run_id is None:
         _check_training(shop, manifest)
-    shop.progress.note(f"wave {manifest.wave} of {manifest.path.parent.name}")
+    shop.progress.note(f"{manifest.part} of {manifest.name}")
     _generate(shop, _package(shop, manifest.data["run_id"]), manifest)
     return manifest.path.parent
 
@@ -224,7 +242,7 @@ def _check_training(shop: Workshop, manifest: Manifest) -> None:
     trained = config.model_copy(update={"seed": int(shop.tracker.params(run_id).get("seed", config.seed))})
     if shop.tracker.tags(run_id).get("fingerprint") != training_folder(trained).name:
         raise UserError(
-            f"{manifest.path.parent.name} was generated with run {run_id}, and this configuration (source, schema, "
+            f"{manifest.name} was generated with run {run_id}, and this configuration (source, schema, "
             "model options) asks for another training: name that run with --run, or generate another database"
         )
 
@@ -250,18 +268,20 @@ def _package(shop: Workshop, run_id: str) -> Package:
 def _generate(shop: Workshop, package: Package, manifest: Manifest) -> None:
     config, folder = shop.config, manifest.path.parent
     tags = {"stage": "generate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
-    stage = f"wave {manifest.wave}" if manifest.wave else "generate"
-    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, stage):
+    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, manifest.part):
         tracked.log_params({"identifier": folder.name, "ratio": config.generate.ratio, "seed": config.seed})
         began = time.monotonic()
         rows = generate_database(shop.spark, config, package, manifest, manifest.data["run_id"], shop.progress)
         tracked.log_metrics({f"{t}/rows": float(n) for t, n in rows.items()})
         tracked.log_metrics({"rows_per_second": sum(rows.values()) / (time.monotonic() - began)})
-        for table, entry in manifest.tables.items():
+        for table in rows:
+            entry = manifest.tables[table]
             with shop.tracker.nested(tracked, f"table:{table}", {"table": table}) as nested:
                 nested.log_params({k: entry[k] for k in ("target", "kept")})
                 nested.log_metrics({k: float(entry[k]) for k in ("rows", "seconds") if k in entry})
-    if manifest.wave:
+    if manifest.redraw:
+        end_redraw(manifest)
+    elif manifest.wave:
         end_wave(manifest)
     else:
         manifest.update(state="generated")

@@ -24,11 +24,11 @@ PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "to
 class Manifest:
     """`manifest.json` of one identifier; every change is written at once, whole or not at all, from any thread.
 
-    wave: the one at hand; the tables of the first are those of the database.
+    wave: the one at hand; the tables of the first are those of the database. redraw: whether tables are drawn again.
     """
 
-    def __init__(self, path: Path, data: dict[str, Any], wave: int = 0) -> None:
-        self.path, self.data, self.wave, self._lock = path, data, wave, threading.Lock()
+    def __init__(self, path: Path, data: dict[str, Any], wave: int = 0, redraw: bool = False) -> None:
+        self.path, self.data, self.wave, self.redraw, self._lock = path, data, wave, redraw, threading.Lock()
 
     @staticmethod
     def read(folder: Path) -> Manifest:
@@ -38,9 +38,27 @@ class Manifest:
 
     @property
     def tables(self) -> dict[str, Any]:
-        """What is known of each table in the wave at hand."""
-        tables: dict[str, Any] = self.data["waves"][self.wave]["tables"] if self.wave else self.data["tables"]
+        """What is known of each table in the wave, or the redraw, at hand."""
+        part = self.data["redraws"][-1] if self.redraw else self.data["waves"][self.wave] if self.wave else self.data
+        tables: dict[str, Any] = part["tables"]
         return tables
+
+    @property
+    def name(self) -> str:
+        """The identifier of the database."""
+        return self.path.parent.name
+
+    @property
+    def part(self) -> str:
+        """What is at hand: the first generation, a wave or a redraw."""
+        if self.redraw:
+            return f"redraw of {self.data['redraws'][-1]['table']}"
+        return f"wave {self.wave}" if self.wave else "generate"
+
+    @property
+    def write(self) -> int:
+        """The number of what is written now: from 1, and one more with every wave and every redraw."""
+        return 1 + self.wave + len(self.data.get("redraws", []))
 
     @property
     def ratio(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
@@ -31,8 +32,11 @@ def table_target(output: str, identifier: str, table: str, prefix: str = "") -> 
     return f"{output.rstrip('/')}/{identifier}/tables/{table}"
 
 
-def write_delta(df: DataFrame, target: str, app_id: str, version: int, expected: int | None = None) -> int:
-    """Append `df` to a Delta table, made where there is none; returns the number of rows committed.
+def write_delta(
+    df: DataFrame, target: str, app_id: str, version: int, expected: int | None = None, replace: bool = False
+) -> int:
+    """Append `df` to a Delta table, made where there is none, or replace its rows; returns the number of rows
+    committed.
 
     The same `app_id` and `version` again write nothing and return the count of the first time. RunError when the
     count differs from `expected`. `target` is a folder or `catalog.schema.table`. In a folder, which has no other
@@ -40,11 +44,11 @@ def write_delta(df: DataFrame, target: str, app_id: str, version: int, expected:
     """
     spark = df.sparkSession
     commit = f"{app_id}@{version}"
-    done = _committed(spark, target, commit)
-    try:
-        rows = done if done is not None else _write(df, target, app_id, version, commit)
-    finally:
-        _tidy(spark, target, app_id)
+    history = _history(spark, target)
+    done = _committed(spark, target, history, commit)
+    rows = done if done is not None else _write(df, target, app_id, version, replace)
+    if done is not None:
+        _tidy(spark, target, history, app_id)
     _LOG.info("%s: %d rows %s", target, rows, "written" if done is None else "were there already")
     if expected is not None and rows != expected:
         raise RunError(f"{target} holds {rows} rows of this run, {expected} were to be written")
@@ -58,26 +62,42 @@ def read_delta(spark: SparkSession, target: str) -> DataFrame:
     return spark.table(_sql_name(target))
 
 
-def _write(df: DataFrame, target: str, app_id: str, version: int, commit: str) -> int:
+def _write(df: DataFrame, target: str, app_id: str, version: int, replace: bool) -> int:
+    commit = f"{app_id}@{version}"
     options: dict[str, str | int] = {"txnAppId": app_id, "txnVersion": version, "userMetadata": commit}
-    if _is_table_name(target):
+    if not _is_table_name(target):
+        _save(_writer(df, options).mode("overwrite" if replace else "append"), target, df.sparkSession, app_id)
+    elif replace:
+        df.writeTo(target).options(**options).overwrite(F.lit(True))
+    else:
         # made empty first: a table that is made and filled at once takes no transaction options
         _writer(df.limit(0), {}).mode("ignore").saveAsTable(target)
         _writer(df, options).mode("append").saveAsTable(target)
-    else:
-        _writer(df, options).mode("append").save(_absolute(target))
-    rows = _committed(df.sparkSession, target, commit)
+    spark = df.sparkSession
+    history = _history(spark, target)
+    _tidy(spark, target, history, app_id)
+    rows = _committed(spark, target, history, commit)
     if rows is None:
         raise RunError(f"{target}: the commit of {commit} is not in the table's history; another run wrote it")
     return rows
 
 
-def _tidy(spark: SparkSession, target: str, app_id: str) -> None:
+def _save(writer: DataFrameWriter, target: str, spark: SparkSession, app_id: str) -> None:
+    """Write to a folder, which is tidied where that fails."""
+    try:
+        writer.save(_absolute(target))
+    except Exception:
+        with suppress(Exception):  # the failure of the write tells more
+            _tidy(spark, target, _history(spark, target), app_id)
+        raise
+
+
+def _tidy(spark: SparkSession, target: str, history: DataFrame | None, app_id: str) -> None:
     """Remove leftovers from a folder; where that fails the table is as good without, and a failed write tells more."""
     if _is_table_name(target):
         return
     try:
-        left = remove_leftovers(spark, _absolute(target), _history(spark, target), app_id)
+        left = remove_leftovers(spark, _absolute(target), history, app_id)
     except Exception as error:
         _LOG.info("%s: files that no commit names may be left: %s", target, error)
     else:
@@ -92,12 +112,11 @@ def _writer(df: DataFrame, options: Mapping[str, str | int]) -> DataFrameWriter:
     return writer
 
 
-def _committed(spark: SparkSession, target: str, commit: str) -> int | None:
+def _committed(spark: SparkSession, target: str, history: DataFrame | None, commit: str) -> int | None:
     """Rows that the commit of that name added, None if there is none.
 
     Delta itself skips a repeated transaction without a word; the name in the history says how many rows it had.
     """
-    history = _history(spark, target)
     entry = history.where(F.col("userMetadata") == commit).select("operationMetrics").first() if history else None
     if entry is None:
         return None

@@ -7,11 +7,11 @@ have one writer, which knows when it is done.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 _LOG = "/_delta_log/"
 _DATA = re.compile(r"part-\d{5}-[0-9a-f-]{36}\S*\.parquet")  # as Spark names what a task writes
@@ -24,9 +24,10 @@ def remove_leftovers(spark: SparkSession, folder: str, history: DataFrame | None
     history: the commits of the table, None where there is none. Nothing is done unless all of them, from the first on,
     bear the name of `app_id`: others may have written files that only they know of, or need older ones.
     """
-    if history is not None and not _all_ours(history, app_id):
+    commits = [] if history is None else history.select("version", "userMetadata", "operationParameters").collect()
+    if not _all_ours(commits, app_id):
         return []
-    named = set() if history is None else _current(spark, folder)
+    named = {f for version in _fullest(commits) for f in _data_files(spark, folder, version)}
     jvm: Any = spark._jvm
     root = jvm.org.apache.hadoop.fs.Path(folder)
     files = root.getFileSystem(spark._jsc.hadoopConfiguration())
@@ -36,15 +37,21 @@ def remove_leftovers(spark: SparkSession, folder: str, history: DataFrame | None
     return [_path(p) for p in left]
 
 
-def _all_ours(history: DataFrame, app_id: str) -> bool:
-    commits = history.select("version", "userMetadata").collect()
+def _all_ours(commits: Sequence[Row], app_id: str) -> bool:
     ours = all((c["userMetadata"] or "").rpartition("@")[0] == app_id for c in commits)
     return ours and {c["version"] for c in commits} == set(range(len(commits)))
 
 
-def _current(spark: SparkSession, folder: str) -> set[str]:
-    """The data files of the table as it is: all that were ever named, since commits of ours only add."""
-    return {unquote(urlsplit(f).path) for f in spark.read.format("delta").load(folder).inputFiles()}
+def _fullest(commits: Sequence[Row]) -> list[int]:
+    """Versions of the table that name, together, all data files that were ever named: the last one, and those before
+    rows were replaced, since all other commits of ours only add."""
+    replaced = [c["version"] for c in commits if (c["operationParameters"] or {}).get("mode") == "Overwrite"]
+    return [v - 1 for v in replaced if v] + [max(c["version"] for c in commits)] if commits else []
+
+
+def _data_files(spark: SparkSession, folder: str, version: int) -> set[str]:
+    rows = spark.read.format("delta").option("versionAsOf", version).load(folder)
+    return {unquote(urlsplit(f).path) for f in rows.inputFiles()}
 
 
 def _files(files: Any, root: Any) -> Iterator[Any]:  # noqa: ANN401 - objects of Hadoop

@@ -15,8 +15,8 @@ from pathlib import Path
 from pyspark.find_spark_home import _find_spark_home
 
 from spark_synth.session import find_java
+from tests.places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 WAIT = 90.0  # seconds for a process to say that it is there
 MASTER = "org.apache.spark.deploy.master.Master"
 WORKER = "org.apache.spark.deploy.worker.Worker"

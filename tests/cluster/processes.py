@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.cluster.machines import REPOSITORY, WORKER
+from tests.cluster.machines import WORKER
+from tests.places import CONF, REPOSITORY
 
 T = TypeVar("T")
-CONF = REPOSITORY / "conf" / "local.yaml"
 WAIT = 600.0  # seconds for something to happen, and for a run to end
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for Java that runs a minute, in half the time
 POLL = 0.005  # a file of a small table is open for some hundredths of a second
@@ -31,12 +30,6 @@ class Driver:
     def end(self) -> int:
         """Wait for it; its exit code."""
         return self.process.wait(WAIT)
-
-    def kill(self) -> None:
-        """Kill it and its JVM, as a machine that goes down does."""
-        for pid in (*children(self.process.pid), self.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait(WAIT)
 
     @property
     def out(self) -> str:
@@ -76,10 +69,13 @@ def start(master: str, command: str, options: dict[str, object], folder: Path) -
     return Driver(process, folder)
 
 
-def executors(master: str) -> list[int]:
-    """The executors of a cluster: children of its workers."""
-    workers = [pid for pid, command in _commands() if WORKER in command and master in command]
-    return [pid for worker in workers for pid in children(worker)]
+def executors(master: str, driver: Driver) -> list[int]:
+    """The executors of a driver, children of the workers of a cluster; those of drivers before it take time to end."""
+    commands = dict(_commands())
+    workers = [pid for pid, command in commands.items() if WORKER in command and master in command]
+    (record,) = list((driver.folder / "events").iterdir()) or [Path("none yet")]
+    application = record.name.removesuffix(".inprogress")
+    return [pid for worker in workers for pid in children(worker) if application in commands.get(pid, [])]
 
 
 def children(parent: int) -> list[int]:
@@ -95,9 +91,9 @@ def children(parent: int) -> list[int]:
     return found
 
 
-def writer(master: str, writes: Callable[[str], bool]) -> int | None:
-    """An executor that has a file open whose path `writes` accepts."""
-    for pid in executors(master):
+def writer(master: str, driver: Driver, writes: Callable[[str], bool]) -> int | None:
+    """An executor of a driver that has a file open whose path `writes` accepts."""
+    for pid in executors(master, driver):
         for descriptor in Path(f"/proc/{pid}/fd").glob("*"):
             try:
                 path = os.readlink(descriptor)

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 def kill_writer(site: Site, driver: Driver, *places: str) -> None:
     """Kill the next executor that has a file below one of the folders of these names open."""
-    pid = wait_for(lambda: writer(site.master, lambda path: any(f"/{p}/" in path for p in places)), driver)
+    pid = wait_for(lambda: writer(site.master, driver, lambda path: any(f"/{p}/" in path for p in places)), driver)
     os.kill(pid, signal.SIGKILL)
 
 
@@ -50,7 +50,7 @@ def test_an_executor_killed_during_training(site: Site, tmp_path: Path) -> None:
     output = tmp_path / "out"
     driver = site.start("run", "training", tmp_path / "driver", output)
     wait_for(lambda: len(in_training(output)) == 2, driver)
-    os.kill(executors(site.master)[0], signal.SIGKILL)
+    os.kill(executors(site.master, driver)[0], signal.SIGKILL)
     assert_ended_well(driver, lost=1)
     site.assert_sound("training", driver, output=output)
     for progress in output.glob("_work/train-*/fit/*/progress.jsonl"):

@@ -32,7 +32,7 @@ def told(driver: Driver) -> str:
 
 def writing(site: Site, driver: Driver, *places: str) -> None:
     """Wait until an executor has a file below one of the folders of these names open."""
-    wait_for(lambda: writer(site.master, lambda path: any(f"/{p}/" in path for p in places)), driver)
+    wait_for(lambda: writer(site.master, driver, lambda path: any(f"/{p}/" in path for p in places)), driver)
 
 
 def test_a_driver_killed_during_generation(site: Site, tmp_path: Path) -> None:

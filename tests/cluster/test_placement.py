@@ -14,7 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_synth.training.job import FitJob
-from tests.cluster.machines import REPOSITORY, cluster
+from tests.cluster.machines import cluster
+from tests.places import REPOSITORY
 from tests.training.made import made_job, made_packs
 
 ADDRESSES = [["4"], ["7"]]  # of the GPUs that the workers say they have

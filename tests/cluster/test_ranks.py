@@ -19,7 +19,8 @@ from pyspark.sql import SparkSession
 from safetensors.torch import load_file
 
 from spark_synth.training.job import FitJob
-from tests.cluster.machines import REPOSITORY, cluster
+from tests.cluster.machines import cluster
+from tests.places import REPOSITORY
 from tests.training.made import made_job, made_packs
 
 FAMILIES, TRAINED = 2_000, 3_200

@@ -14,8 +14,7 @@ from deltalake import DeltaTable
 
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, load_config
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
+from tests.places import CONF
 
 SCHEMA = """
 tables:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,11 +11,11 @@ import pytest
 
 from spark_synth import pipeline
 from spark_synth.errors import RunError, UserError
+from spark_synth.pipeline import delivery
 from tests.pipeline.market import KEYS, Market, check_keys
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
-STAGE = importlib.import_module("spark_synth.pipeline.generate")  # the package has a function of that name
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +29,15 @@ def before(market: Market) -> Tables:
 def after(market: Market, before: Tables) -> Tables:
     """The same with a wave of half the size, which was interrupted: some of its tables were written, orders was not."""
 
-    def fails(*args: Any) -> Any:  # noqa: ANN401
+    def fails(*args: Any, **more: Any) -> Any:  # noqa: ANN401
         if str(args[1]).endswith("/orders"):
             raise RunError("interrupted")
-        return write(*args)
+        return write(*args, **more)
 
-    write: Callable[..., int] = STAGE.write_delta
+    write: Callable[..., int] = delivery.__dict__["write_delta"]
     config = market.config("waves", generate__ratio=0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(STAGE, "write_delta", fails)
+        patch.setattr(delivery, "write_delta", fails)
         with pytest.raises(RunError, match="interrupted"):
             pipeline.generate(config, append=True)
     with pytest.raises(UserError, match="wave 1 of waves is unfinished and was begun with another ratio"):

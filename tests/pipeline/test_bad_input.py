@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_synth.cli import main
+from tests.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
 SCHEMA = """
 tables:
   a:

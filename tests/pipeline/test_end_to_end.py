@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 from spark_synth import pipeline
 from spark_synth.cli import main
 from spark_synth.config import RunConfig, load_config
+from tests.places import CONF
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
 KEYS = {
     "countries": ["code"],
     "customers": ["id"],
@@ -196,6 +196,39 @@ def test_partitions_do_not_change_a_row(done: Result, partitions: int) -> None:
     again = tables_of(pipeline.generate(config, done.manifest["run_id"]))
     for name, table in done.tables.items():
         pd.testing.assert_frame_equal(again[name], table)
+
+
+def test_a_huge_family_and_rows_without_an_owner_are_drawn_again(done: Result) -> None:
+    """Those alone: nothing else changes, and no key."""
+    config = done.config("cut7", generate__partitions=7)
+    folder, before = pipeline.generate(config, done.manifest["run_id"]), done.tables
+    busy = before["orders"]["customer"].value_counts().idxmax()
+    pipeline.generate(config, table="customers", where=f"id = '{busy}'")
+    after = tables_of(folder)
+    check_integrity(after)
+    orders = before["orders"][before["orders"]["customer"] == busy]
+    assert len(orders) > 2000
+    again = {"customers": {busy}, "orders": set(orders["id"]), "items": set(orders["id"]), "visits": {busy}}
+    assert_others_stay(before, after, again)
+    new = after["orders"][after["orders"]["customer"] == busy]
+    assert new["id"].tolist() == orders["id"].tolist()
+    assert (new["placed"].to_numpy() != orders["placed"].to_numpy()).mean() > 0.9
+    of_busy = [t["items"][t["items"]["order"].isin(again["items"])]["sku"].value_counts() for t in (before, after)]
+    assert sum(of_busy[0].sub(of_busy[1], fill_value=0).abs()) < 0.1 * len(orders)  # some lines have no product
+    pipeline.generate(config, table="orders", where="customer IS NULL")
+    last, lost = tables_of(folder), after["orders"]["customer"].isna()
+    check_integrity(last)
+    ids = set(after["orders"][lost]["id"])
+    assert_others_stay(after, last, {"orders": ids, "items": ids})
+    assert last["orders"]["customer"].equals(after["orders"]["customer"])
+    assert (last["orders"]["placed"] != after["orders"]["placed"])[lost].mean() > 0.9
+
+
+def assert_others_stay(before: Tables, after: Tables, again: dict[str, set[Any]]) -> None:
+    """Rows whose first key is not among those that were drawn again."""
+    for name, keys in KEYS.items():
+        stays = [t[name][~t[name][keys[0]].isin(again.get(name, set()))] for t in (before, after)]
+        pd.testing.assert_frame_equal(stays[0].reset_index(drop=True), stays[1].reset_index(drop=True))
 
 
 def test_half_of_it_with_a_preserved_table(done: Result, shop: Path) -> None:

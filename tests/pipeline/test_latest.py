@@ -9,8 +9,7 @@ from typing import Any
 from spark_synth.config import load_config
 from spark_synth.pipeline.stages import _latest
 from spark_synth.pipeline.train import training_folder
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
+from tests.places import CONF
 
 
 def test_the_training_of_the_configuration_comes_before_the_last_one(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from spark_synth import pipeline
 from spark_synth.config import load_config
 from spark_synth.schema import Schema, save_schema
+from tests.places import CONF
 
 pytestmark = pytest.mark.e2e
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
 USERS, ITEMS, KINDS = 800, 240, 3
 Tables = dict[str, pd.DataFrame]
 

@@ -20,10 +20,10 @@ from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.model import Kind
 from spark_synth.schema.names import quote
 from spark_synth.sources import Database, open_database
+from tests.places import CONF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
 NAMES = ["northwind", "chinook", "sakila", "employees", "basketball", "rossmann100"]
 BREAK_EDGES = {"sakila": ["store.manager_staff_id"]}  # a cycle in which no key is ever NULL
 READ_WHOLE = 120_000  # rows that the independent reader compares one by one

@@ -48,6 +48,20 @@ def test_catalog_table(spark: SparkSession) -> None:
     spark.sql(f"DROP TABLE {target}")
 
 
+@pytest.mark.parametrize("target", ["folder", "spark_catalog.default.synth_replaced"])
+def test_rows_are_replaced_once(spark: SparkSession, tmp_path: Path, target: str) -> None:
+    target = str(tmp_path / "t") if target == "folder" else target
+    for _ in range(2):
+        assert write_delta(spark.range(4).toDF("an id"), target, "run", 1) == 4
+    for rows in (3, 9):
+        assert write_delta(spark.range(rows).toDF("an id"), target, "run", 2, replace=True) == 3
+    assert sorted(r[0] for r in read_delta(spark, target).collect()) == [0, 1, 2]
+    assert write_delta(spark.range(3, 5).toDF("an id"), target, "run", 3) == 2
+    assert sorted(r[0] for r in read_delta(spark, target).collect()) == [0, 1, 2, 3, 4]
+    if target.startswith("spark_catalog"):
+        spark.sql(f"DROP TABLE {target}")
+
+
 def test_what_is_no_delta_table_is_said_so(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a Delta table"):
         read_delta(spark, str(tmp_path))

@@ -56,6 +56,17 @@ def test_what_no_commit_names_is_removed(spark: SparkSession, tmp_path: Path, co
     assert sorted(r[0] for r in read_delta(spark, str(folder)).collect()) == sorted([*range(10), *range(5)])
 
 
+def test_rows_that_were_replaced_stay_in_the_versions_that_had_them(spark: SparkSession, tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    for version in range(1, 6):  # rows are added, replaced, added, replaced
+        write_delta(spark.range(version).toDF("id"), str(folder), "run", version, replace=version in (3, 5))
+        unfinished(folder)
+    write_delta(spark.range(5).toDF("id"), str(folder), "run", 5)
+    counts = [IndependentReader(folder, version=v).to_pyarrow_table().num_rows for v in range(5)]
+    assert counts == [1, 3, 3, 7, 5]
+    assert len(data_files(folder)) == sum(len(IndependentReader(folder, version=v).file_uris()) for v in (1, 3, 4))
+
+
 def test_a_table_that_others_write_is_left_alone(spark: SparkSession, tmp_path: Path) -> None:
     """What no commit names may be about to be committed, and what the table has no more is part of an older version."""
     folder = tmp_path / "t"

@@ -9,9 +9,8 @@ from deltalake import DeltaTable
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, load_config
 from spark_synth.schema import Schema, save_schema
+from tests.places import CONF
 from tests.zoo.draws import Tables
-
-CONF = Path(__file__).resolve().parents[2] / "conf" / "local.yaml"
 
 
 def write(folder: Path, schema: Schema, tables: Tables) -> None:
