@@ -69,7 +69,7 @@ def measured(folder: Path, scale: int, flights: int) -> dict[str, Any]:
         step(f"ranks {count} on {cores}", partial(ranks, base, count, cores))
     for one in (base, even, hub, demo):
         step(f"run {one.name}", partial(trained, one))
-    step("feed", partial(feed, base, 4 if scale > 1 else 48))
+    step("feed", partial(feed, base, 4 if scale > 1 else 24))
     rows_per_ratio, run_id = (CHILDREN + 1) * PARENTS, told["run base"]["run"]
     for n in SIZES:
         name = f"rows{n}"
