@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_synth.errors import RunError, UserError
 from spark_synth.schema.names import quote
-from spark_synth.sinks.leftovers import remove_leftovers
+from spark_synth.sinks.leftovers import HISTORY, remove_leftovers
 
 _LOG = logging.getLogger(__name__)
 _NAME = r"(?:\w+|`(?:[^`]|``)+`)"
@@ -92,7 +92,7 @@ def _save(writer: DataFrameWriter, target: str, spark: SparkSession, app_id: str
         raise
 
 
-def _tidy(spark: SparkSession, target: str, history: DataFrame | None, app_id: str) -> None:
+def _tidy(spark: SparkSession, target: str, history: list[Row] | None, app_id: str) -> None:
     """Remove leftovers from a folder; where that fails the table is as good without, and a failed write tells more."""
     if _is_table_name(target):
         return
@@ -112,22 +112,22 @@ def _writer(df: DataFrame, options: Mapping[str, str | int]) -> DataFrameWriter:
     return writer
 
 
-def _committed(spark: SparkSession, target: str, history: DataFrame | None, commit: str) -> int | None:
+def _committed(spark: SparkSession, target: str, history: list[Row] | None, commit: str) -> int | None:
     """Rows that the commit of that name added, None if there is none.
 
     Delta itself skips a repeated transaction without a word; the name in the history says how many rows it had.
     """
-    entry = history.where(F.col("userMetadata") == commit).select("operationMetrics").first() if history else None
+    entry = next((c for c in history or () if c["userMetadata"] == commit), None)
     if entry is None:
         return None
     metrics = entry["operationMetrics"] or {}
     return int(metrics["numOutputRows"]) if "numOutputRows" in metrics else read_delta(spark, target).count()
 
 
-def _history(spark: SparkSession, target: str) -> DataFrame | None:
+def _history(spark: SparkSession, target: str) -> list[Row] | None:
     """The commits of a table, None where there is no Delta table."""
     try:
-        return spark.sql(f"DESCRIBE HISTORY {_sql_name(target)}")
+        return spark.sql(f"DESCRIBE HISTORY {_sql_name(target)}").select(*HISTORY).collect()
     except AnalysisException as e:
         if e.getErrorClass() in _NO_TABLE:
             return None
