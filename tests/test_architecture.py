@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.places import REPOSITORY as ROOT
+
 PACKAGE = ROOT / "spark_synth"
 MAX_LINES = 350
 

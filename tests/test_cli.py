@@ -13,8 +13,8 @@ import spark_synth
 from spark_synth.cli import main
 from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
+from tests.places import REPOSITORY as ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 CONF = str(ROOT / "conf" / "local.yaml")
 COMMANDS = ["discover", "plan", "train", "generate", "evaluate", "export", "run"]
 

@@ -8,8 +8,9 @@ import pytest
 
 from spark_synth.config import RunConfig, load_config, to_yaml
 from spark_synth.errors import UserError
+from tests.places import REPOSITORY as ROOT
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = ROOT / "conf"
 LOCAL = CONF / "local.yaml"
 
 

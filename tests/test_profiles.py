@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+from tests.places import REPOSITORY as ROOT
+
+CONF = ROOT / "conf"
 PLACES = ["standalone", "yarn", "kubernetes-gpu", "databricks-gpu"]
 PROFILES = ["local", *PLACES, *(f"{p}-generation" for p in PLACES)]
 

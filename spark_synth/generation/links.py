@@ -36,7 +36,7 @@ def filled(run: Generation, table: str) -> DataFrame:
     """The rows of a table with its late links filled, and its hidden columns."""
     plan = run.plans[table]
     rows = run.rows(table)
-    if table not in run.kept:
+    if table not in run.kept and table not in run.at:  # whose rows are finished
         late = [n for n, link in enumerate(plan.matched) if link.late]
         for n in late:
             rows = _filled(run, rows, plan, n)

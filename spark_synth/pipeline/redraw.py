@@ -67,7 +67,9 @@ def redraw(delivery: Delivery) -> None:
     seed = stream(asked["seed"], "redraw", asked["number"])
     if asked["where"] is None:
         new = descendants(run.plans, asked["table"])
-        _draw_once_more(delivery, ancestors(run.plans, new))
+        above = ancestors(run.plans, new) - set(run.kept)
+        _draw_once_more(delivery, above)
+        _check_unchanged(delivery, above)
         at = {t: folder for t, folder in run.at.items() if t not in new}
         again = replace(delivery, run=replace(run, seeds={**run.seeds, **dict.fromkeys(new, seed)}, at=at))
         again.make(new)
@@ -100,32 +102,32 @@ def end_redraw(manifest: Manifest) -> None:
 
 
 def _draw_once_more(delivery: Delivery, tables: Collection[str]) -> None:
-    """Draw rows that are there, with what later tables need of them, and see that they are the same."""
+    """Draw rows that are there, with what later tables need of them."""
     run = delivery.run
-    above = [t for t in tables if t not in run.kept]
-    delivery.progress.stage(f"draw once more {len(above)} tables as they are")
+    delivery.progress.stage(f"draw once more {len(tables)} tables as they are")
 
     def drawn(table: str) -> None:
         if not Path(run.rows_at(table), "_SUCCESS").exists():
             generate_table(run, table)
 
-    def check(table: str) -> None:
-        if delivery.manifest.state_of(table) != "written":
-            _check_unchanged(run, table, read_delta(run.spark, delivery.target(table)))
-
-    for level in levels(run, [t for t in above if t not in run.at]):
+    for level in levels(run, [t for t in tables if t not in run.at]):
         each(level, drawn)
-    each(above, check)
 
 
-def _check_unchanged(run: Generation, table: str, there: DataFrame) -> None:
+def _check_unchanged(delivery: Delivery, tables: Collection[str]) -> None:
     """UserError where the rows of a table, drawn once more, are not those of the database."""
-    if _fingerprint(fill_links(run, table)) != _fingerprint(there):
-        raise UserError(
-            f"--table: rows of {table} are not those that were generated (they were changed since, refer to "
-            "rows that were, or this is another version or kind of machine), so what hangs on them cannot be drawn "
-            "again: generate another database"
-        )
+    run = delivery.run
+
+    def check(table: str) -> None:
+        there = read_delta(run.spark, delivery.target(table))
+        if _fingerprint(fill_links(run, table)) != _fingerprint(there):
+            raise UserError(
+                f"--table: rows of {table} are not those that were generated (they were changed since, refer to "
+                "rows that were, or this is another version or kind of machine), so what hangs on them cannot be drawn "
+                "again: generate another database"
+            )
+
+    each([t for t in tables if delivery.manifest.state_of(t) != "written"], check)
 
 
 def _fingerprint(rows: DataFrame) -> tuple[int, int]:
@@ -169,11 +171,12 @@ def _redraw_part(delivery: Delivery, part: Sequence[str], seed: int) -> None:
     """Draw part of tables, owners first, and write them."""
     asked, run = delivery.manifest.data["redraws"][-1], delivery.run
     _check_condition(delivery, asked["table"], asked["where"])
-    above = ancestors(run.plans, part)
+    above = ancestors(run.plans, part) - set(run.kept)
     before = replace(run, work=f"{run.work}/_before")
     _draw_once_more(replace(delivery, run=before), {*above, *part})
     before = _with_final_rows(before, part)
-    at = {t: before.rows_at(t) for t in above if t not in run.kept}
+    _check_unchanged(replace(delivery, run=before), {*above, *part})
+    at = {t: before.rows_at(t) for t in above}
     run = replace(run, seeds={**run.seeds, **dict.fromkeys(part, seed)}, at=at)
     delivery.progress.stage(f"draw a part of {len(part)} tables")
     for t in part:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from deltalake import DeltaTable
 
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, load_config
+from spark_synth.errors import RunError
+from spark_synth.pipeline import delivery
 from tests.places import CONF
 
 SCHEMA = """
@@ -153,6 +158,21 @@ def train_market(folder: Path) -> Market:
     write_market(folder / "real")
     market = Market(folder)
     return Market(folder, pipeline.train(market.config(None)))
+
+
+@contextmanager
+def interrupted(fails: Callable[[str], bool]) -> Iterator[None]:
+    """A command that ends as soon as it writes a table whose place `fails` accepts."""
+
+    def writes(*args: Any, **more: Any) -> int:  # noqa: ANN401
+        if fails(str(args[1])):
+            raise RunError("interrupted")
+        return write(*args, **more)
+
+    write: Callable[..., int] = delivery.__dict__["write_delta"]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RunError, match="interrupted"):
+        patch.setattr(delivery, "write_delta", writes)
+        yield
 
 
 def check_keys(tables: dict[str, pd.DataFrame]) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from spark_synth import pipeline
-from spark_synth.errors import RunError, UserError
-from spark_synth.pipeline import delivery
-from tests.pipeline.market import KEYS, Market, check_keys
+from spark_synth.errors import UserError
+from tests.pipeline.market import KEYS, Market, check_keys, interrupted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
@@ -28,18 +26,9 @@ def before(market: Market) -> Tables:
 @pytest.fixture(scope="module")
 def after(market: Market, before: Tables) -> Tables:
     """The same with a wave of half the size, which was interrupted: some of its tables were written, orders was not."""
-
-    def fails(*args: Any, **more: Any) -> Any:  # noqa: ANN401
-        if str(args[1]).endswith("/orders"):
-            raise RunError("interrupted")
-        return write(*args, **more)
-
-    write: Callable[..., int] = delivery.__dict__["write_delta"]
     config = market.config("waves", generate__ratio=0.5)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "write_delta", fails)
-        with pytest.raises(RunError, match="interrupted"):
-            pipeline.generate(config, append=True)
+    with interrupted(lambda place: place.endswith("/orders")):
+        pipeline.generate(config, append=True)
     with pytest.raises(UserError, match="wave 1 of waves is unfinished and was begun with another ratio"):
         pipeline.generate(market.config("waves"), append=True)
     with pytest.raises(UserError, match="wave 1 of waves is unfinished: repeat generate --append first"):

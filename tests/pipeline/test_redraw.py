@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -12,9 +11,8 @@ import pytest
 from deltalake import DeltaTable
 
 from spark_synth import pipeline
-from spark_synth.errors import RunError, UserError
-from spark_synth.pipeline import delivery
-from tests.pipeline.market import KEYS, Market, check_keys
+from spark_synth.errors import UserError
+from tests.pipeline.market import KEYS, Market, check_keys, interrupted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
@@ -30,18 +28,9 @@ def before(market: Market) -> Tables:
 @pytest.fixture(scope="module")
 def after(market: Market, before: Tables) -> Tables:
     """The same with its orders drawn again, which was interrupted when only their items were written."""
-
-    def fails(*args: Any, **more: Any) -> Any:  # noqa: ANN401
-        if str(args[1]).endswith("/orders"):
-            raise RunError("interrupted")
-        return write(*args, **more)
-
-    write: Callable[..., int] = delivery.__dict__["write_delta"]
     config, changes = market.config("redrawn"), list[dict[str, Any]]([{"table": "customers"}, {"append": True}, {}])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "write_delta", fails)
-        with pytest.raises(RunError, match="interrupted"):
-            pipeline.generate(config, table="orders")
+    with interrupted(lambda place: place.endswith("/orders")):
+        pipeline.generate(config, table="orders")
     unfinished = "orders of redrawn is only half redrawn: repeat generate --table orders first"
     for asked in changes:
         with pytest.raises(UserError, match=unfinished):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from spark_synth import pipeline
-from spark_synth.errors import RunError, UserError
-from spark_synth.pipeline import delivery
-from tests.pipeline.market import KEYS, Market, check_keys
+from spark_synth.errors import UserError
+from tests.pipeline.market import KEYS, Market, check_keys, interrupted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
@@ -28,18 +26,9 @@ def before(market: Market) -> Tables:
 @pytest.fixture(scope="module")
 def after(market: Market, before: Tables) -> Tables:
     """The same with some customers drawn again, which was interrupted when only they were written."""
-
-    def fails(*args: Any, **more: Any) -> Any:  # noqa: ANN401
-        if not str(args[1]).endswith("/customers"):
-            raise RunError("interrupted")
-        return write(*args, **more)
-
-    write: Callable[..., int] = delivery.__dict__["write_delta"]
     config = market.config("part")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivery, "write_delta", fails)
-        with pytest.raises(RunError, match="interrupted"):
-            pipeline.generate(config, table="customers", where=WHERE)
+    with interrupted(lambda place: not place.endswith("/customers")):
+        pipeline.generate(config, table="customers", where=WHERE)
     with pytest.raises(UserError, match="customers of part is only half redrawn"):
         pipeline.generate(config, table="customers", where="budget > 1")
     pipeline.generate(config, table="customers", where=WHERE)
