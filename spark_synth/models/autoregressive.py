@@ -13,7 +13,7 @@ Output biases start at the log frequencies with zero weights, so an untrained ne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -21,13 +21,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks, Observed, Tilt
+from spark_synth.models.base import Course, Outline
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
+from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.pairs import PairTerms, Surroundings
 from spark_synth.models.remaining import remaining
 from spark_synth.models.running import running_sum
-from spark_synth.models.sampling import draw_families
+from spark_synth.models.running_course import RunningCourse
 from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets, places
 from spark_synth.models.spec import GeneratorSpec, read_spec
 
@@ -36,15 +37,14 @@ CARD_GROUPS = (8, 24, 72, 10**9)  # output layers are padded to the widest sub-c
 IMPOSSIBLE = -1e4
 
 
-class Autoregressive(nn.Module):
-    """Implements models.base.Generator. All tensors on CPU or one device; float32."""
+class Autoregressive(GeneratorNetwork):
+    """The network. All tensors on CPU or one device; float32."""
 
     offsets: Tensor
     context_offsets: Tensor
 
     def __init__(self, spec: GeneratorSpec) -> None:
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec)
         columns, hidden, head = len(spec.cards), spec.hidden, spec.head
         drawn = columns - spec.fixed
         self.register_buffer("offsets", code_offsets(spec.cards), persistent=False)
@@ -78,10 +78,6 @@ class Autoregressive(nn.Module):
         self.pairs = PairTerms(spec)
 
     # -- training ---------------------------------------------------------------------------------------------
-
-    def loss(self, batch: FamilyBatch) -> Tensor:
-        """Mean over rows of the negative log likelihood of the drawn sub-columns, in nats."""
-        return self.column_losses(batch).sum() / batch.rows
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
@@ -175,24 +171,9 @@ class Autoregressive(nn.Module):
 
     # -- sampling ---------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def sample(
-        self,
-        context: Tensor,
-        lengths: Tensor,
-        start: Tensor,
-        size: Tensor,
-        generator: torch.Generator,
-        clock: Clock | None = None,
-        masks: Masks | None = None,
-        fixed: Tensor | None = None,
-        tilt: Mapping[int, Tilt] | None = None,
-        sets: Tensor | None = None,
-        observed: Observed | None = None,
-    ) -> Tensor:
-        """Codes int64 (N, C) of new rows; see models.sampling."""
-        self.eval()
-        return draw_families(self, context, lengths, start, size, generator, clock, masks, fixed, tilt, sets, observed)
+    def course(self, outline: Outline, generator: torch.Generator) -> Course:
+        """See GeneratorNetwork."""
+        return RunningCourse(self, outline)
 
     # -- pieces shared by both --------------------------------------------------------------------------------
 

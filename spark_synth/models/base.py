@@ -1,4 +1,4 @@
-"""The interface that every generator family implements."""
+"""What drawing asks of a generator family, and what it is told: see models.network and models.sampling."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-
-from spark_synth.models.batch import FamilyBatch
 
 
 @dataclass
@@ -65,33 +63,48 @@ class Clock(Protocol):
         ...
 
 
-class Generator(Protocol):
-    """A conditional generator of families of rows."""
+@dataclass(frozen=True)
+class Outline:
+    """What is known of B families with N rows before these are drawn, longest first (lengths must descend).
 
-    def loss(self, batch: FamilyBatch) -> Tensor:
-        """Scalar training loss: mean over rows of the row's negative log likelihood, or its stand-in, in nats."""
+    context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
+    sub-columns that are known; sets int64 (N, S): as in FamilyBatch.
+    """
+
+    context: Tensor
+    lengths: Tensor
+    start: Tensor
+    size: Tensor
+    fixed: Tensor | None = None
+    sets: Tensor | None = None
+
+
+class Course(Protocol):
+    """Families on their way, row by row and sub-column by sub-column: what a trained network says of the next code.
+
+    Of every step it hears, in this order: `begin`, for each sub-column behind the fixed ones `logits`, unless its codes
+    are known, and `take`, then `end`. The first `active` families have a row in it.
+    """
+
+    def begin(self, codes: Tensor, rows: Tensor, position: Tensor, size: Tensor) -> None:
+        """Rows begin: codes int64 (active, C), the fixed ones known; rows (active,) their numbers among all N;
+        position and size (active,) of and in the whole family."""
         ...
 
-    def sample(
-        self,
-        context: Tensor,
-        lengths: Tensor,
-        start: Tensor,
-        size: Tensor,
-        generator: torch.Generator,
-        clock: Clock | None = None,
-        masks: Masks | None = None,
-        fixed: Tensor | None = None,
-        tilt: Mapping[int, Tilt] | None = None,
-        sets: Tensor | None = None,
-        observed: Observed | None = None,
-    ) -> Tensor:
-        """Codes int64 (N, C) of new rows, families in the order given, longest first (lengths must descend).
+    def logits(self, column: int, codes: Tensor) -> Tensor:
+        """float (active, K) for `column` of the rows under way, codes (active, C) so far."""
+        ...
 
-        context int64 (B, P), lengths, start and size int64 (B,) as in FamilyBatch; fixed int64 (N, F): the leading
-        sub-columns that are known; tilt: by sub-column, what is added to its logits; sets int64 (N, S): as in
-        FamilyBatch; observed: what else is known.
-        """
+    def take(self, column: int, codes: Tensor) -> None:
+        """`column` of the rows is known now."""
+        ...
+
+    def choose(self, chosen: Tensor) -> None:
+        """Row chosen[i] (active,) takes the place of row i (see Observed)."""
+        ...
+
+    def end(self, codes: Tensor) -> None:
+        """The rows are whole: codes (active, C)."""
         ...
 
 

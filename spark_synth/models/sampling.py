@@ -1,178 +1,110 @@
-"""Ancestral sampling of families: one sub-column at a time, all families of a block side by side."""
+"""Ancestral sampling of families: one sub-column at a time, all families of a block side by side.
+
+What a row's next code is likely to be is the generator's matter (models.base.Course); what may be drawn, what is known,
+and how codes are drawn from their chances is the same for all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spark_synth.models.base import Clock, Masks, Observed, Tilt
+from spark_synth.models.base import Clock, Course, Masks, Observed, Outline, Tilt
 from spark_synth.models.batch import ABSENT
-from spark_synth.models.pairs import Surroundings
-
-if TYPE_CHECKING:
-    from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.spec import GeneratorSpec
 
 
 def draw_families(
-    model: Autoregressive,
-    context: Tensor,
-    lengths: Tensor,
-    start: Tensor,
-    size: Tensor,
+    spec: GeneratorSpec,
+    course: Course,
+    outline: Outline,
     generator: torch.Generator,
     clock: Clock | None,
     masks: Masks | None,
-    fixed: Tensor | None,
     tilt: Mapping[int, Tilt] | None,
-    sets: Tensor | None,
     observed: Observed | None = None,
 ) -> Tensor:
     """Codes int64 (N, C); lengths must descend, so that the families still running are always a prefix."""
+    lengths = outline.lengths
     first = torch.cumsum(lengths, 0) - lengths
-    codes = context.new_full((int(lengths.sum()), len(model.spec.cards)), ABSENT)
-    if fixed is not None:
-        codes[:, : model.spec.fixed] = fixed
-    drawer = _Drawer(model, context, generator, clock, masks, tilt or {}, observed)
+    codes = lengths.new_full((int(lengths.sum()), len(spec.cards)), ABSENT)
+    if outline.fixed is not None:
+        codes[:, : spec.fixed] = outline.fixed
+    drawer = _Drawer(spec, course, generator, clock, masks, tilt or {}, observed)
     rows = lengths.cpu()  # asking a GPU at every step would wait for it
     for step in range(int(rows[0]) if len(rows) else 0):
         active = int((rows > step).sum())
         at = first[:active] + step
-        joined = None if sets is None else sets[at]
-        codes[at] = drawer.row(step, at, start[:active] + step, size[:active], codes[at], joined)
+        course.begin(codes[at], at, outline.start[:active] + step, outline.size[:active])
+        codes[at] = drawer.row(step, at, codes[at])
     return codes
 
 
 class _Drawer:
-    """State of the families in flight: recurrent memory, previous row, summaries."""
+    """Draws the rows of the families in flight as their course says."""
 
     def __init__(
         self,
-        model: Autoregressive,
-        context: Tensor,
+        spec: GeneratorSpec,
+        course: Course,
         generator: torch.Generator,
         clock: Clock | None,
         masks: Masks | None,
         tilt: Mapping[int, Tilt],
         observed: Observed | None,
     ) -> None:
-        self.model, self.generator, self.clock, self.masks, self.tilt = model, generator, clock, masks, tilt
+        self.spec, self.course, self.generator = spec, course, generator
+        self.clock, self.masks, self.tilt = clock, masks, tilt
         self.observed, self.known = observed, observed.codes if observed else {}
-        self.context = model.context_state(context, len(context))
-        self.context_codes = context
-        self.paths = model.summary_paths(context)
-        self.given = set(model.spec.given)
-        self.outputs = {
-            j: (weight[i], bias[i, 0])
-            for group, weight, bias in zip(model.groups, [o() for o in model.outer], model.outer_bias, strict=True)
-            for i, j in enumerate(group)
-        }
-        self.values = model.value()
-        self.same_before = model.same_before() if model.spec.recurrent else None
-        self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)
-        self.before: Tensor | None = None
+        self.given = set(spec.given)
 
-    def row(
-        self, step: int, rows: Tensor, position: Tensor, size: Tensor, codes: Tensor, joined: Tensor | None
-    ) -> Tensor:
+    def row(self, step: int, rows: Tensor, codes: Tensor) -> Tensor:
         """Draw the next row of the first families, those with the numbers `rows` (active,) of all, into `codes`
-        (active, C), the fixed ones known: `codes`.
-
-        joined: the rows' sets (active, S).
-        """
-        model, cards, fixed, active = self.model, self.model.spec.cards, self.model.spec.fixed, len(rows)
-        running = self._base(active, position, size)
-        if joined is not None:
-            running = running + model.sets_state(joined)
-        origin = running
-        self.links: dict[int, Tensor] = {}
-        if fixed:
-            index = model.seen_index(codes)[:, :fixed]
-            mixed = model.fixed_state(index, self.values, self.context[:active])
-            running = running + mixed
-            origin = running - F.embedding_bag(index, self.values, mode="sum")
-            self.links = model.linked_paths(index)
-        for j in range(fixed, len(cards)):
+        (active, C), the fixed ones known: `codes`."""
+        active = len(rows)
+        for j in range(self.spec.fixed, len(self.spec.cards)):
             if j in self.known:
-                codes[:, j] = self._observe(j, rows, running, codes)
+                codes[:, j] = self._observe(j, rows, codes)
             elif j in self.given:
                 if codes[:, j].max() == ABSENT and self.clock is not None:
                     given = self.clock.advance(active, step, codes.cpu().numpy())
-                    codes[:, model.spec.given] = torch.from_numpy(given).to(codes.device)
+                    codes[:, self.spec.given] = torch.from_numpy(given).to(codes.device)
             else:
-                codes[:, j] = self._draw(j, step, running, codes)
-            running = running + F.embedding(self._index(j, codes), self.values)
+                codes[:, j] = self._draw(j, step, codes)
+            self.course.take(j, codes)
         if self.observed and self.observed.draws > 1:
             chosen = self.observed.chosen(rows, self.generator)
-            codes, running, origin = codes[chosen], running[chosen], origin[chosen]
-        if model.spec.recurrent:
-            inputs = (model.row_in(running - origin) + self.context[:active])[:, None]
-            _, self.memory = model.memory(inputs, self.memory[:, :active].contiguous())
-        self.before = codes
+            codes = codes[chosen]
+            self.course.choose(chosen)
+        self.course.end(codes)
         if self.masks:
             self.masks.drawn(codes.cpu().numpy())
         return codes
 
-    def _base(self, active: int, position: Tensor, size: Tensor) -> Tensor:
-        base = self.context[:active]
-        if not self.model.spec.recurrent:
-            return base
-        past = self.memory[0, :active] if self.before is not None else torch.zeros_like(base)
-        out: Tensor = base + self.model.place_state(position, size) + self.model.row_out(past)
-        return out
-
-    def _index(self, j: int, codes: Tensor) -> Tensor:
-        """int64 (B,): the rows of a code table that sub-column `j` of codes (B, C) stands for."""
-        return torch.where(codes[:, j] == ABSENT, self.model.offsets[-1], codes[:, j] + self.model.offsets[j])
-
-    def _around(self, codes: Tensor) -> Surroundings:
-        active = len(codes)
-        before = torch.full_like(codes, ABSENT) if self.before is None else self.before[:active]
-        return Surroundings(codes, self.context_codes[:active], before)
-
-    def _observe(self, j: int, rows: Tensor, running: Tensor, codes: Tensor) -> Tensor:
+    def _observe(self, j: int, rows: Tensor, codes: Tensor) -> Tensor:
         """The known codes (active,) of a sub-column; how likely they are counts for their rows."""
         assert self.observed is not None
         known = self.known[j][rows]
         if j not in self.given and known.max() != ABSENT:
-            chances = F.log_softmax(self._logits(j, running, codes), 1)
+            chances = F.log_softmax(self.course.logits(j, codes), 1)
             of_known = chances.gather(1, known.clamp(min=0)[:, None])[:, 0]
             self.observed.weight[rows] += torch.where(known == ABSENT, 0.0, of_known).double()
         return known
 
-    def _draw(self, j: int, step: int, running: Tensor, codes: Tensor) -> Tensor:
-        active = len(running)
+    def _draw(self, j: int, step: int, codes: Tensor) -> Tensor:
+        active = len(codes)
         allowed = self.masks.allowed(j, active, step, codes.cpu().numpy()) if self.masks else None
         if allowed is not None and not allowed.any():
             return codes.new_full((active,), ABSENT)
-        logits, tilt = self._logits(j, running, codes), self.tilt.get(j)
+        logits, tilt = self.course.logits(j, codes), self.tilt.get(j)
         if tilt:
             logits = logits + tilt.added
         if allowed is not None:
             logits = logits + torch.log(torch.from_numpy(allowed).to(logits.device).float())
         return drawn(logits, self.generator, tilt)
-
-    def _logits(self, j: int, running: Tensor, codes: Tensor) -> Tensor:
-        """(active, K) of a sub-column, given the row so far."""
-        model, active = self.model, len(running)
-        at = j - model.spec.fixed
-        hidden = F.relu(running) @ model.inner[at] + model.inner_bias[at]
-        if self.before is not None and self.same_before is not None:
-            hidden = hidden + F.embedding(self._index(j, self.before[:active]), self.same_before)
-        if j in self.paths:
-            hidden = hidden + self.paths[j][:active]
-        if j in self.links:
-            hidden = hidden + self.links[j]
-        weight, bias = self.outputs[j]
-        card = model.spec.cards[j]
-        logits = F.relu(hidden) @ weight[:, :card] + bias[:card]
-        if j in model.spec.pairs:
-            logits = logits + model.pairs(j, self._around(codes))
-        out: Tensor = logits
-        return out
 
 
 def drawn(logits: Tensor, generator: torch.Generator, tilt: Tilt | None) -> Tensor:

@@ -20,6 +20,30 @@ class SetSpec:
 
 
 @dataclass(frozen=True)
+class GanSpec:
+    """Of a hierarchical GAN. network: what makes the rows of a family out of noise, "lstm" or "cnn"; noise: numbers of
+    each row and of each family; packed: samples that the critic judges together (PacGAN: Lin et al., 2018)."""
+
+    network: str = "lstm"
+    noise: int = 32
+    packed: int = 4
+
+
+@dataclass(frozen=True)
+class VaeSpec:
+    """Of a graph VAE. latent: numbers that a row is made from; beta: weight of their divergence from the prior; before,
+    after: layers of message passing around them; tables: sub-columns of each ancestor in the context, the owner first;
+    targets: the fixed sub-columns [first, end) that tell of each row that a link leads to."""
+
+    latent: int = 8
+    beta: float = 1.0
+    before: int = 4
+    after: int = 4
+    tables: list[int] = field(default_factory=list)
+    targets: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class GeneratorSpec:
     """Sub-columns and sizes of one table's generator.
 
@@ -40,6 +64,7 @@ class GeneratorSpec:
     features, context_features: for each sub-column what its codes have in common, (K, F) numbers with F of 0 to some;
         empty: nothing (see encoding.codecs and training.associations).
     frequencies: code counts per sub-column in the training data (smoothed into the output biases).
+    family: of generators (see models.families); gan, vae: what only these need.
     """
 
     cards: list[int]
@@ -60,6 +85,9 @@ class GeneratorSpec:
     hidden: int = 256
     head: int = 64
     dropout: float = 0.1
+    family: str = "autoregressive"
+    gan: GanSpec | None = None
+    vae: VaeSpec | None = None
 
     def code_features(self) -> tuple[list[list[list[float]]], list[list[list[float]]]]:
         """Features of the codes of all sub-columns, and of the context; none each where the spec has none."""
@@ -74,7 +102,9 @@ class GeneratorSpec:
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
         """The spec written by `to_json` (JSON turns the numbers of sub-columns that are keys into text)."""
         paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in INDEXED}
-        return GeneratorSpec(**{**data, **paths, "sets": [SetSpec(**s) for s in data["sets"]]})
+        parts = {"sets": [SetSpec(**s) for s in data["sets"]]}
+        parts |= {n: made(**data[n]) if data.get(n) else None for n, made in (("gan", GanSpec), ("vae", VaeSpec))}
+        return GeneratorSpec(**{**data, **paths, **parts})
 
 
 def read_spec(folder: Path) -> GeneratorSpec:
