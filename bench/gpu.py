@@ -25,8 +25,10 @@ import torch
 from torch import Tensor
 
 from bench.gpu_data import batches, draw, load, longest_first, pack
-from spark_synth.models.autoregressive import Autoregressive, read_model
+from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.families import read_model
+from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.spec import GeneratorSpec, read_spec
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
@@ -153,7 +155,7 @@ def side_by_side(spec: GeneratorSpec, whole: FamilyBatch, count: int) -> dict[st
     }
 
 
-def drawing(model: Autoregressive, whole: FamilyBatch, device: str, families: int) -> dict[str, Any]:
+def drawing(model: GeneratorNetwork, whole: FamilyBatch, device: str, families: int) -> dict[str, Any]:
     """Rows per second of one block of so many families at a time."""
     block = longest_first(whole, families)
 
@@ -184,7 +186,7 @@ def same_losses(spec: GeneratorSpec, whole: FamilyBatch, held: FamilyBatch) -> d
     return out
 
 
-def same_codes(models: dict[str, Autoregressive], whole: FamilyBatch) -> dict[str, Any]:
+def same_codes(models: dict[str, GeneratorNetwork], whole: FamilyBatch) -> dict[str, Any]:
     """Total variation of each drawn sub-column between drawings: CPU and GPU, and two of the CPU."""
     block, spec = longest_first(whole, 1024), models["cpu"].spec
     drawn = [j for j in range(spec.fixed, len(spec.cards)) if j not in spec.given]
@@ -245,7 +247,7 @@ def measure(folder: Path, data: Path, out: Path, parts: list[str], threads: list
                 tell(f"train {rows} {device} {how}", training(spec, whole, device, rows, how))
     for count in BESIDE if "beside" in parts else []:
         tell(f"train {USUAL_ROWS} cuda tf32, {count} side by side", side_by_side(spec, whole, count))
-    models = {"cpu": read_model(folder), "cuda": read_model(folder).to("cuda")}
+    models: dict[str, GeneratorNetwork] = {"cpu": read_model(folder), "cuda": read_model(folder).to("cuda")}
     if "draw" in parts:
         for families in FAMILIES:
             for device, how, n in [*cpu, ("cuda", "float32", threads[-1])]:

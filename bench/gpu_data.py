@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from spark_synth.generation.masks import Room
-from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT, FamilyBatch, concat
+from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.spec import GeneratorSpec
 
 FIELDS = ["codes", "context", "lengths", "start", "size"]
@@ -75,7 +75,7 @@ def longest_first(whole: FamilyBatch, families: int) -> FamilyBatch:
     return take(whole, chosen[whole.lengths[chosen].argsort(descending=True, stable=True)])
 
 
-def draw(model: Autoregressive, block: FamilyBatch, device: str, seed: int, generator_on: str = "") -> Tensor:
+def draw(model: GeneratorNetwork, block: FamilyBatch, device: str, seed: int, generator_on: str = "") -> Tensor:
     """Codes of new rows in the place of those of a block, on the CPU."""
     spec, on = model.spec, block.to(device)
     generator = torch.Generator(generator_on or device).manual_seed(seed)

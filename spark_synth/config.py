@@ -15,8 +15,8 @@ from spark_synth.environment import Environment
 from spark_synth.errors import UserError
 from spark_synth.yaml_text import load_yaml_mapping, parse_scalar
 
-FAMILIES = ("autoregressive",)
-PLANNED_FAMILIES = ("gan", "graph_vae", "copula")
+FAMILIES = ("autoregressive", "copula")
+PLANNED_FAMILIES = ("gan", "graph_vae", "clustered")
 _CATALOG_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -28,7 +28,7 @@ def _known_family(family: object) -> object:
 
 
 Positive = Annotated[int, Field(ge=1)]
-Family = Annotated[Literal["autoregressive", "gan", "graph_vae", "copula"], BeforeValidator(_known_family)]
+Family = Annotated[Literal["autoregressive", "gan", "graph_vae", "copula", "clustered"], BeforeValidator(_known_family)]
 
 
 class _Settings(BaseModel):

@@ -12,9 +12,11 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from pyarrow.dataset import dataset
 
@@ -116,6 +118,11 @@ def read_packs(path: str, shape: PackShape, max_rows: int) -> list[FamilyBatch]:
             out.append(pack)
             rows += pack.rows
     return out
+
+
+def packs_of(frame: pd.DataFrame, shape: PackShape) -> Iterator[FamilyBatch]:
+    """The packs of a frame of their records, as Spark reads them."""
+    return _packs(SimpleNamespace(**{f: frame[f].to_numpy() for f in FIELDS}), shape)
 
 
 def row_groups(path: str) -> int:

@@ -18,9 +18,10 @@ from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
 from spark_synth.generation.masks import Given, Room, Segments, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
-from spark_synth.models.autoregressive import Autoregressive, read_model
 from spark_synth.models.base import Masks, Tilt
 from spark_synth.models.batch import ABSENT
+from spark_synth.models.families import read_model
+from spark_synth.models.network import GeneratorNetwork
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def read_plan(folder: str, table: str) -> TablePlan:
 
 
 @lru_cache(maxsize=8)
-def trained_model(folder: str) -> Autoregressive:
+def trained_model(folder: str) -> GeneratorNetwork:
     """A trained network, once per Python worker."""
     return read_model(Path(folder))
 

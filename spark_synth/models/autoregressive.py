@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +28,7 @@ from spark_synth.models.remaining import remaining
 from spark_synth.models.running import running_sum
 from spark_synth.models.running_course import RunningCourse
 from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets, places
-from spark_synth.models.spec import GeneratorSpec, read_spec
+from spark_synth.models.spec import GeneratorSpec
 
 BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
 CARD_GROUPS = (8, 24, 72, 10**9)  # output layers are padded to the widest sub-column of their group only
@@ -212,13 +210,6 @@ class Autoregressive(GeneratorNetwork):
 
     def _width(self, group: list[int]) -> int:
         return max(self.spec.cards[j] for j in group)
-
-
-def read_model(folder: Path) -> Autoregressive:
-    """The trained network of a folder (spec.json, weights.safetensors), on the CPU."""
-    model = Autoregressive(read_spec(folder))
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
-    return model
 
 
 def bucket(x: Tensor) -> Tensor:

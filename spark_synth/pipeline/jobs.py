@@ -36,6 +36,7 @@ def fit_jobs(
     plans = {t: p for t, p in package.plans.items() if t in sets}
     walked = {t for t, p in plans.items() if p.structure and not p.blocks}  # their structure is drawn by a network
     parts = {name: t for t in plans for name in ([t, structure_name(t)] if t in walked else [t])}
+    families = {t: config.model_for(t).family for t in plans}
     sizes = {name: _size(name, plans[t], sets[t]) for name, t in parts.items()}
     costs, shares = plan_training(config, sizes, parts, where)
     jobs = []
@@ -43,7 +44,7 @@ def fit_jobs(
         name, t = cost.table, parts[cost.table]
         model, one, share = config.model_for(t), sets[t], shares[name]
         network = Network(cost.hidden, head_width(cost.hidden, model.head), model.dropout)
-        spec = generator_spec(plans[t], package.plans, one.frequencies, network, structure=name != t)
+        spec = generator_spec(plans[t], package.plans, one.frequencies, network, name != t, families[t])
         jobs.append(
             FitJob(
                 name,
@@ -69,7 +70,12 @@ def fit_jobs(
 
 
 def generator_spec(
-    plan: TablePlan, plans: Mapping[str, TablePlan], frequencies: list[list[float]], network: Network, structure: bool
+    plan: TablePlan,
+    plans: Mapping[str, TablePlan],
+    frequencies: list[list[float]],
+    network: Network,
+    structure: bool,
+    family: str = "autoregressive",
 ) -> GeneratorSpec:
     """The network of a table: its sub-columns, its context, and which of these summarise which column.
 
@@ -94,6 +100,7 @@ def generator_spec(
         hidden=network.hidden,
         head=network.head,
         dropout=network.dropout,
+        family=family,
     )
 
 

@@ -17,7 +17,7 @@ from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.training.fit import HOLDOUT_ROWS, SEEN_ROWS
-from spark_synth.training.schedule import Cost, Places, Share, head_width, network_width, plan_shares
+from spark_synth.training.schedule import Cost, Places, Share, counted_share, head_width, network_width, plan_shares
 
 WORKER_BYTES = 0.9e9  # a Python worker with torch and Spark's Arrow batches
 STATE_BYTES = 16  # a weight, its gradient and the two moments of its optimiser
@@ -26,6 +26,7 @@ CODES = 16  # codes of a sub-column, on average
 BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
 TABLE_SECONDS = 10  # fitting, writing and comparing a table, however small it is, on a modest machine of two cores
+COUNTED = ("copula",)  # families that are computed in a pass over the rows instead of being trained
 FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
 _EDGES = {
     "neural": "edges by a network",
@@ -71,6 +72,7 @@ def plan_training(
     config: RunConfig, sizes: Mapping[str, tuple[int, int]], parts: Mapping[str, str], where: Places
 ) -> tuple[dict[str, Cost], dict[str, Share]]:
     """Cost and share of every model, from its training rows and sub-columns. parts: the table of each model."""
+    counted = {name for name in sizes if config.model_for(parts[name]).family in COUNTED}
     costs = {
         name: Cost(name, rows, columns, network_width(rows, columns, config.model_for(parts[name]).hidden))
         for name, (rows, columns) in sizes.items()
@@ -78,8 +80,9 @@ def plan_training(
     side_by_side = config.train.parallel_tables or max(1, min(len(costs), where.slots))
     limits = config.train
     where = replace(where, slots=side_by_side) if where.ranks == 1 else where
-    shares = plan_shares(list(costs.values()), limits.max_minutes, where, limits.max_epochs, config.model.batch_rows)
-    return costs, shares
+    trained = [c for name, c in costs.items() if name not in counted]
+    shares = plan_shares(trained, limits.max_minutes, where, limits.max_epochs, config.model.batch_rows)
+    return costs, shares | {name: counted_share(costs[name]) for name in counted}
 
 
 def structure_name(table: str) -> str:

@@ -26,11 +26,13 @@ def train_tables(spark: SparkSession, jobs: list[FitJob], watch: Watch) -> dict[
     """Run every job, in the given order; `watch(table, entry)` hears of each finished epoch.
 
     Those of several ranks train one after the other, each on that many executors; beside them every other one is a
-    Spark task of its own, wherever there is room.
+    Spark task of its own, wherever there is room. Copulas are computed by Spark itself.
     """
     results: list[FitResult] = []
     failures: list[BaseException] = []
-    large, small = [j for j in jobs if j.ranks > 1], [j for j in jobs if j.ranks == 1]
+    counted = [j for j in jobs if j.spec["family"] == "copula"]
+    trained = [j for j in jobs if j not in counted]
+    large, small = [j for j in trained if j.ranks > 1], [j for j in trained if j.ranks == 1]
 
     def start(work: Callable[[], list[FitResult]]) -> Thread:
         def guarded() -> None:
@@ -49,6 +51,8 @@ def train_tables(spark: SparkSession, jobs: list[FitJob], watch: Watch) -> dict[
         _until_submitted(spark, threads[0])
     if small:
         threads.append(start(lambda: _run(spark, small)))
+    if counted:
+        threads.append(start(lambda: _count(spark, counted)))
     seen = dict.fromkeys((j.table for j in jobs), 0)
     while any(t.is_alive() for t in threads):
         next(t for t in threads if t.is_alive()).join(POLL_SECONDS)
@@ -61,6 +65,12 @@ def train_tables(spark: SparkSession, jobs: list[FitJob], watch: Watch) -> dict[
     if failures:
         raise RunError(f"training failed: {_last_line(failures[0])}") from failures[0]
     return {r.table: r for r in results}
+
+
+def _count(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
+    from spark_synth.training.copulas import fit_copulas
+
+    return fit_copulas(spark, jobs)
 
 
 def _run_together(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:

@@ -99,6 +99,11 @@ def plan_shares(
     return shares
 
 
+def counted_share(cost: Cost) -> Share:
+    """The share of a table that is counted, not trained: one pass, if it has rows enough."""
+    return Share(int(cost.rows >= MIN_TRAIN_ROWS), 0, math.inf, 1, 0.0)
+
+
 def head_width(hidden: int, most: int) -> int:
     """Width of a column's own layer in a network of `hidden` units, `most` at most."""
     return max(1, min(most, hidden // 4))

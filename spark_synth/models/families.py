@@ -1,0 +1,26 @@
+"""The generator families by name, and their trained networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from spark_synth.models.autoregressive import Autoregressive
+from spark_synth.models.copula import Copula
+from spark_synth.models.network import GeneratorNetwork
+from spark_synth.models.spec import GeneratorSpec, read_spec
+
+_BUILT: dict[str, type[GeneratorNetwork]] = {"autoregressive": Autoregressive, "copula": Copula}
+
+
+def build(spec: GeneratorSpec) -> GeneratorNetwork:
+    """A network of the spec's family, untrained."""
+    return _BUILT[spec.family](spec)
+
+
+def read_model(folder: Path) -> GeneratorNetwork:
+    """The trained network of a folder (spec.json, weights.safetensors), on the CPU."""
+    model = build(read_spec(folder))
+    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    return model
