@@ -102,7 +102,7 @@ class GeneratorSpec:
     def from_json(data: dict[str, Any]) -> GeneratorSpec:
         """The spec written by `to_json` (JSON turns the numbers of sub-columns that are keys into text)."""
         paths = {name: {int(k): v for k, v in data.get(name, {}).items()} for name in INDEXED}
-        parts = {"sets": [SetSpec(**s) for s in data["sets"]]}
+        parts: dict[str, Any] = {"sets": [SetSpec(**s) for s in data["sets"]]}
         parts |= {n: made(**data[n]) if data.get(n) else None for n, made in (("gan", GanSpec), ("vae", VaeSpec))}
         return GeneratorSpec(**{**data, **paths, **parts})
 
