@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 class GraphCourse:
     """A models.base.Course. Of all rows only the last hidden layer (N, H) is kept; logits are made when asked for."""
 
-    def __init__(self, model: GraphVae, batch: FamilyBatch, latent: Tensor) -> None:
-        self.model = model
-        self.hidden = model.decode(batch, latent)
+    def __init__(self, model: GraphVae, batch: FamilyBatch, decoded: Tensor) -> None:
+        self.model, self.hidden = model, decoded
         self.paths = model.summary_paths(batch.context)
         self.links = model.linked_paths(batch.codes)
         self.outputs = outputs_by_column(model.groups, model.outer, model.outer_bias)

@@ -3,23 +3,22 @@
 After Mami et al., "Generating Realistic Synthetic Relational Data through Graph Variational Autoencoders" (2022, arXiv
 2211.16889): rows are vertices, foreign keys edges; messages pass before and after a VAE at each vertex. Here each table
 has a network of its own, trained on its families given what is known of the rows above them and at the ends of their
-links (a conditional VAE: Sohn et al., NeurIPS 2015). Only the family's own rows have latent numbers:
+links (a conditional VAE: Sohn et al., NeurIPS 2015). Only the family's own rows have latent numbers z_t:
 
-    p(rows | known) = int prod_t N(z_t; 0, I) prod_t prod_j p(x_tj | decoder(z, known)) dz,
+    p(rows | known) = int prod_t p(z_t | known) prod_t prod_j p(x_tj | decoder(z, known)) dz,
     q(z | rows, known) = prod_t N(z_t; mean_t, diag(variance_t)), mean and variance from the encoder's messages.
+
+The prior is a mixture that is learnt with the rest and starts at about N(0, I), which the paper keeps (see
+models.known_prior); what it knows of a row is one round of messages from what is next to it.
 
 The loss is the negative ELBO, its divergence times beta (Higgins et al., ICLR 2017), which is phased in over the first
 steps: a decoder that does not yet use its latent numbers would let them go to the prior for good (Bowman et al., 2016).
-For the same reason they reach the output layers by a path past the messages, too (Dieng et al., AISTATS 2019).
-
-z is drawn from N(0, I), or, once `fit_prior` was called, from a mixture that stands for the mean posterior of the
-training rows (see models.mixture), which is part of the weights.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +27,8 @@ from torch.nn import functional as F
 from spark_synth.models.base import Course, Outline
 from spark_synth.models.batch import ABSENT, FamilyBatch
 from spark_synth.models.graph_course import GraphCourse
-from spark_synth.models.message_passing import ROW, MessagePassing, edges_of
-from spark_synth.models.mixture import Mixture
+from spark_synth.models.known_prior import KnownPrior, log_normal
+from spark_synth.models.message_passing import ROW, Edges, MessagePassing, edges_of
 from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.outputs import (
     code_outputs,
@@ -46,8 +45,7 @@ from spark_synth.models.spec import GeneratorSpec
 from spark_synth.models.vertices import Vertices
 
 PHASED_IN = 300  # steps until the divergence counts in full
-COMPONENTS = 24  # of the fitted prior
-PRIOR_ROWS = 30_000  # that it is fitted to at most
+COMPONENTS = 8  # of the prior
 LOG_VARIANCES = (-10.0, 4.0)
 
 
@@ -86,7 +84,8 @@ class GraphVae(GeneratorNetwork):
         self.outer = code_outputs(spec, self.groups, features)
         self.outer_bias = frequency_biases(spec, self.groups)
         self.dropout = nn.Dropout(spec.dropout)
-        self.prior = Mixture(COMPONENTS, latent)
+        self.hearing = MessagePassing(spec, 1, width)
+        self.prior = KnownPrior(2 * width, COMPONENTS, latent)
 
     # -- training ---------------------------------------------------------------------------------------------
 
@@ -114,10 +113,13 @@ class GraphVae(GeneratorNetwork):
 
     def elbo_terms(self, batch: FamilyBatch) -> tuple[Tensor, Tensor]:
         """Cross entropies (C,) and divergence () of posterior and prior, both summed over rows."""
-        mean, log_variance = self.posterior(batch)
+        edges = edges_of(self.spec, batch)
+        mean, log_variance = self.posterior(batch, edges)
         latent = mean + self._noise(mean) * torch.exp(log_variance / 2)
-        losses = cross_entropies(self.groups, self.code_logits(batch, latent), batch.codes)
-        return losses, divergence(mean, log_variance).sum()
+        known = self.known(batch)
+        apart = log_normal(latent, mean, log_variance) - self.prior.log_density(self.heard(known, edges), latent)
+        logits = self.code_logits(batch, self.decode(known, edges, latent))
+        return cross_entropies(self.groups, logits, batch.codes), apart.sum()
 
     def _noise(self, like: Tensor) -> Tensor:
         if self.training:
@@ -125,17 +127,27 @@ class GraphVae(GeneratorNetwork):
         same = torch.Generator(like.device).manual_seed(0)
         return torch.randn(like.shape, generator=same, dtype=like.dtype, device=like.device)
 
-    def posterior(self, batch: FamilyBatch) -> tuple[Tensor, Tensor]:
+    def posterior(self, batch: FamilyBatch, edges: Mapping[str, Edges]) -> tuple[Tensor, Tensor]:
         """Mean and log variance (N, L) of q(z | rows, known)."""
         states = self.seen(batch)
-        rows = self.encoding(states, edges_of(self.spec, batch))
+        rows = self.encoding(states, edges)
         mean, log_variance = self.posterior_of(torch.cat([rows, states[ROW]], 1)).chunk(2, 1)
         return mean, log_variance.clamp(*LOG_VARIANCES)
 
-    def code_logits(self, batch: FamilyBatch, latent: Tensor) -> Iterator[Tensor]:
-        """For each group of sub-columns: logits (G, N, K) of every row by the latent numbers (N, L) of all rows. Of the
-        rows' codes only fixed ones are looked at, and how often earlier rows had those with `room`."""
-        hidden = torch.baddbmm(self.inner_bias, self.decode(batch, latent).expand(len(self.inner), -1, -1), self.inner)
+    def heard(self, known: Mapping[str, Tensor], edges: Mapping[str, Edges]) -> Tensor:
+        """(N, 2 W): what is known of each row, and of whatever is next to it, by the first states of all vertices."""
+        return torch.cat([self.hearing(known, edges), known[ROW]], 1)
+
+    def decode(self, known: Mapping[str, Tensor], edges: Mapping[str, Edges], latent: Tensor) -> Tensor:
+        """(N, H): what all output layers of a row see, by what is known and the latent numbers (N, L) of all rows."""
+        states = {**known, ROW: known[ROW] + self.from_latent(latent)}
+        rows = self.decoding(states, edges)
+        return F.relu(self.decoded(torch.cat([rows, states[ROW]], 1)))
+
+    def code_logits(self, batch: FamilyBatch, decoded: Tensor) -> Iterator[Tensor]:
+        """For each group of sub-columns: logits (G, N, K) of every row by what was decoded (N, H). Of the rows' codes
+        only fixed ones are looked at, and how often earlier rows had those with `room`."""
+        hidden = torch.baddbmm(self.inner_bias, decoded.expand(len(self.inner), -1, -1), self.inner)
         family = batch.family()
         of_family = {j: path.index_select(0, family) for j, path in self.summary_paths(batch.context).items()}
         for paths in (of_family, self.linked_paths(batch.codes)):
@@ -149,13 +161,6 @@ class GraphVae(GeneratorNetwork):
                 if j in self.spec.room:
                     logits[i, :, : self.spec.cards[j]] += remaining(batch, j, self.spec.room[j])
             yield logits
-
-    def decode(self, batch: FamilyBatch, latent: Tensor) -> Tensor:
-        """(N, H): what all output layers of a row see. Of its codes only fixed ones are looked at."""
-        states = self.known(batch)
-        states[ROW] = states[ROW] + self.from_latent(latent)
-        rows = self.decoding(states, edges_of(self.spec, batch))
-        return F.relu(self.decoded(torch.cat([rows, states[ROW]], 1)))
 
     def summary_paths(self, context: Tensor) -> dict[int, Tensor]:
         """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
@@ -171,35 +176,15 @@ class GraphVae(GeneratorNetwork):
             return {}
         return direct_paths(self.linked(), code_index(codes, self.offsets), sources)
 
-    # -- after training ---------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def fit_prior(self, batches: list[FamilyBatch]) -> None:
-        """Draw z from now on from a mixture of Gaussians, fitted to draws of the posterior over these families."""
-        self.eval()
-        generator, points, rows = torch.Generator().manual_seed(0), [], 0
-        for batch in batches:
-            mean, log_variance = self.posterior(batch)
-            noise = torch.randn(mean.shape, generator=generator).to(mean)
-            points.append((mean + noise * torch.exp(log_variance / 2)).cpu())
-            rows += batch.rows
-            if rows >= PRIOR_ROWS:
-                break
-        if points:
-            self.prior.fit(torch.cat(points)[:PRIOR_ROWS])
-
     # -- sampling ---------------------------------------------------------------------------------------------
 
     def course(self, outline: Outline, generator: torch.Generator) -> Course:
-        """See GeneratorNetwork. Of all rows z is drawn, and what their output layers see is made, at once."""
+        """See GeneratorNetwork. For all rows z is drawn, and what their output layers see is decoded, at once."""
         lengths = outline.lengths
         codes = lengths.new_full((int(lengths.sum()), len(self.spec.cards)), ABSENT)
         if outline.fixed is not None:
             codes[:, : self.spec.fixed] = outline.fixed
         batch = FamilyBatch(codes, outline.context, lengths, outline.start, outline.size, outline.sets)
-        return GraphCourse(self, batch, self.prior.draw(batch.rows, generator))
-
-
-def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """(N,): Kullback-Leibler divergence of N(mean, exp(log_variance)), each (N, L), from N(0, I)."""
-    return (mean**2 + torch.exp(log_variance) - 1 - log_variance).sum(1) / 2
+        edges, known = edges_of(self.spec, batch), self.known(batch)
+        latent = self.prior.draw(self.heard(known, edges), generator)
+        return GraphCourse(self, batch, self.decode(known, edges, latent))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from spark_synth.models.base import Observed, Outline
-from spark_synth.models.batch import ABSENT, FamilyBatch
-from spark_synth.models.graph_vae import PHASED_IN, GraphVae, divergence
+from spark_synth.models.batch import ABSENT, FamilyBatch, concat
+from spark_synth.models.graph_vae import PHASED_IN, GraphVae
+from spark_synth.models.known_prior import KnownPrior
+from spark_synth.models.message_passing import edges_of
+from spark_synth.models.outputs import cross_entropies
 from spark_synth.models.spec import GeneratorSpec, SetSpec, VaeSpec
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
@@ -83,34 +85,54 @@ def changed(batch: FamilyBatch, row: int, column: int, code: int) -> FamilyBatch
     return dataclasses.replace(batch, codes=codes)
 
 
-def test_divergence_is_that_of_gaussians() -> None:
-    torch.manual_seed(3)
-    mean, log_variance = torch.randn(4, 3), torch.randn(4, 3)
-    posterior = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
-    standard = torch.distributions.Normal(torch.zeros(4, 3), torch.ones(4, 3))
-    expected = torch.distributions.kl_divergence(posterior, standard).sum(1)
-    torch.testing.assert_close(divergence(mean, log_variance), expected)
-    assert not divergence(torch.zeros(2, 3), torch.zeros(2, 3)).any()
+def posterior(model: GraphVae, batch: FamilyBatch) -> tuple[Tensor, Tensor]:
+    """Mean and log variance (N, L)."""
+    return model.posterior(batch, edges_of(model.spec, batch))
+
+
+def decode(model: GraphVae, batch: FamilyBatch, latent: Tensor) -> Tensor:
+    """(N, H), from what is known of the rows."""
+    return model.decode(model.known(batch), edges_of(model.spec, batch), latent)
+
+
+def logits_of(model: GraphVae, batch: FamilyBatch, latent: Tensor) -> dict[int, Tensor]:
+    """sub-column -> (N, K)."""
+    groups = zip(model.groups, model.code_logits(batch, decode(model, batch, latent)), strict=True)
+    return {j: logits[i, :, : CARDS[j]] for group, logits in groups for i, j in enumerate(group)}
 
 
 def test_the_bound_is_cross_entropies_and_beta_times_the_divergence(batch: FamilyBatch) -> None:
-    vae = dataclasses.replace(SPEC.vae, beta=3.0)  # type: ignore[type-var]
-    model = network(vae=vae)
+    assert SPEC.vae is not None
+    model = network(vae=dataclasses.replace(SPEC.vae, beta=3.0))
     losses, apart = model.elbo_terms(batch)
-    mean, log_variance = model.posterior(batch)
-    torch.testing.assert_close(apart, divergence(mean, log_variance).sum())
     assert losses[:FIXED].eq(0).all() and losses[GIVEN] == 0
     torch.testing.assert_close(model.column_losses(batch), losses)  # the noise is the same every time
     torch.testing.assert_close(model.held_out(batch), losses.sum() + 3 * apart)
     torch.testing.assert_close(model.loss(batch), (losses.sum() + 3 * apart) / batch.rows)
-    latent = torch.randn(9, 3)
-    for group, logits in zip(model.groups, model.code_logits(batch, latent), strict=True):
-        for i, j in enumerate(group):
-            there = batch.codes[:, j] != ABSENT
-            chances = torch.softmax(logits[i, :, : CARDS[j]], 1)[there]
-            by_hand = -torch.log(chances[torch.arange(len(chances)), batch.codes[there, j]]).sum()
-            found = F.cross_entropy(logits[i], batch.codes[:, j], ignore_index=ABSENT, reduction="sum")
-            torch.testing.assert_close(found, by_hand)
+    for j, logits in logits_of(model, batch, torch.randn(9, 3)).items():
+        there = batch.codes[:, j] != ABSENT
+        chances = torch.softmax(logits, 1)[there]
+        by_hand = -torch.log(chances[torch.arange(len(chances)), batch.codes[there, j]]).sum()
+        found = cross_entropies([[j]], [logits[None]], batch.codes)
+        torch.testing.assert_close(found[j], by_hand)
+        assert found.count_nonzero() == 1
+
+
+def test_the_divergence_is_that_of_gaussians(batch: FamilyBatch) -> None:
+    """With one component the prior is a Gaussian, and the mean over many draws is known in closed form."""
+    model = network()
+    torch.manual_seed(3)
+    model.prior = KnownPrior(model.prior.shares.in_features, 1, 3)
+    nn.init.normal_(model.prior.means.weight, std=0.2)
+    many = concat([batch] * 4000)
+    found = model.elbo_terms(many)[1].detach() / 4000
+    mean, log_variance = posterior(model, batch)
+    known = model.heard(model.known(batch), edges_of(SPEC, batch))
+    _, means, log_variances = model.prior.parts(known)
+    one = torch.distributions.Normal(mean, torch.exp(log_variance / 2))
+    other = torch.distributions.Normal(means[:, 0], torch.exp(log_variances[:, 0] / 2))
+    expected = torch.distributions.kl_divergence(one, other).sum()
+    torch.testing.assert_close(found, expected.detach(), rtol=0.02, atol=0.05)
 
 
 def test_the_divergence_is_phased_in(model: GraphVae, batch: FamilyBatch) -> None:
@@ -151,15 +173,15 @@ def test_gradients_reach_all_that_is_known_on_both_sides(model: GraphVae, batch:
 
 def test_a_family_does_not_depend_on_its_batch_mates(model: GraphVae, batch: FamilyBatch) -> None:
     latent = torch.randn(9, 3)
-    whole, logits = model.posterior(batch), list(model.code_logits(batch, latent))
+    whole, logits = posterior(model, batch), logits_of(model, batch, latent)
     ends = torch.cumsum(batch.lengths, 0).tolist()
     for i, end in enumerate(ends):
         one, rows = slice(i, i + 1), slice(end - int(batch.lengths[i]), end)
         alone = FamilyBatch(*(x[at] for x, at in zip(_tensors(batch), (rows, one, one, one, one, rows), strict=True)))
-        for found, all_of_it in zip(model.posterior(alone), whole, strict=True):
+        for found, all_of_it in zip(posterior(model, alone), whole, strict=True):
             torch.testing.assert_close(found, all_of_it[rows])
-        for found, all_of_it in zip(model.code_logits(alone, latent[rows]), logits, strict=True):
-            torch.testing.assert_close(found, all_of_it[:, rows])
+        for j, found in logits_of(model, alone, latent[rows]).items():
+            torch.testing.assert_close(found, logits[j][rows])
 
 
 def _tensors(batch: FamilyBatch) -> tuple[Tensor, ...]:
@@ -169,20 +191,20 @@ def _tensors(batch: FamilyBatch) -> tuple[Tensor, ...]:
 
 def test_the_decoder_sees_what_is_known_and_nothing_else(model: GraphVae, batch: FamilyBatch) -> None:
     latent = torch.randn(9, 3)
-    before = model.decode(batch, latent)
+    before = decode(model, batch, latent)
     hidden = changed(changed(changed(batch, 0, 2, 1), 0, GIVEN, 0), 3, 4, 2)
-    assert torch.equal(model.decode(hidden, latent), before)
-    known = model.decode(changed(batch, 0, 0, (int(batch.codes[0, 0]) + 1) % 3), latent)
+    assert torch.equal(decode(model, hidden, latent), before)
+    known = decode(model, changed(batch, 0, 0, (int(batch.codes[0, 0]) + 1) % 3), latent)
     assert not torch.equal(known[0], before[0]) and torch.equal(known[5:], before[5:])
-    assert not torch.equal(model.posterior(changed(batch, 0, GIVEN, 0))[0][0], model.posterior(batch)[0][0])
-    assert not torch.equal(model.decode(batch, latent.roll(1, 0))[5:8], before[5:8])
+    assert not torch.equal(posterior(model, changed(batch, 0, GIVEN, 0))[0][0], posterior(model, batch)[0][0])
+    assert not torch.equal(decode(model, batch, latent.roll(1, 0))[5:8], before[5:8])
 
 
 def test_sub_columns_that_say_nothing_are_not_seen(batch: FamilyBatch) -> None:
     model, latent = network(unseen=[0]), torch.randn(9, 3)
     other = changed(batch, 0, 0, (int(batch.codes[0, 0]) + 1) % 3)
-    assert torch.equal(model.decode(other, latent), model.decode(batch, latent))
-    assert torch.equal(model.posterior(other)[0], model.posterior(batch)[0])
+    assert torch.equal(decode(model, other, latent), decode(model, batch, latent))
+    assert torch.equal(posterior(model, other)[0], posterior(model, batch)[0])
 
 
 def test_sampling_follows_the_generator(model: GraphVae, batch: FamilyBatch) -> None:
@@ -195,16 +217,15 @@ def test_sampling_follows_the_generator(model: GraphVae, batch: FamilyBatch) -> 
 
 def test_the_sampler_sees_the_logits_of_training(model: GraphVae, batch: FamilyBatch) -> None:
     """What a course says of every row is what the decoder says of them all at once, with the same latent numbers."""
-    latent = model.prior.draw(9, torch.Generator().manual_seed(5))
+    known = model.heard(model.known(batch), edges_of(SPEC, batch))
+    wanted = logits_of(model, batch, model.prior.draw(known, torch.Generator().manual_seed(5)))
     course = model.course(_outline(batch), torch.Generator().manual_seed(5))
-    wanted = list(model.code_logits(batch, latent))
     first = torch.cumsum(batch.lengths, 0) - batch.lengths
     for step in range(5):
         at = first[batch.lengths > step] + step
         course.begin(batch.codes[at], at, at, at)
-        for group, logits in zip(model.groups, wanted, strict=True):
-            for i, j in enumerate(group):
-                torch.testing.assert_close(course.logits(j, batch.codes[at]), logits[i, at, : CARDS[j]])
+        for j, logits in wanted.items():
+            torch.testing.assert_close(course.logits(j, batch.codes[at]), logits[at])
 
 
 def _outline(batch: FamilyBatch) -> Outline:
@@ -239,18 +260,6 @@ def test_codes_that_are_known_stay(model: GraphVae, batch: FamilyBatch) -> None:
     assert torch.equal(drawn[:, 2], known) and observed.weight.ne(0).all()
 
 
-def test_the_state_holds_the_fitted_prior(model: GraphVae, batch: FamilyBatch) -> None:
-    many = [batch] * 100
-    before = sample(model, batch, 3)
-    model.fit_prior(many)
-    assert model.prior.means.any()
-    again = network()
-    again.load_state_dict(model.state_dict())
-    assert torch.equal(sample(again, batch, 3), sample(model, batch, 3))
-    assert not torch.equal(model.prior.draw(9, torch.Generator()), network().prior.draw(9, torch.Generator()))
-    assert before.shape == (9, len(CARDS))
-
-
 def toy(families: int, generator: torch.Generator) -> FamilyBatch:
     """Families of 4 rows with an owner of one code, a fixed sub-column, and two drawn ones:
 
@@ -282,15 +291,12 @@ def test_a_known_conditional_distribution_is_learnt() -> None:
     untrained = held_out_loss(model, held)
     optimizer = make_optimizer(model, 0.01, 50)
     slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, steps)
-    seen = []
     for _ in range(steps):
-        seen.append(toy(64, generator))
-        train_step(model, optimizer, seen[-1])
+        train_step(model, optimizer, toy(64, generator))
         slower.step()
     truth = sum(-p * math.log(p) - (1 - p) * math.log(1 - p) for p in (0.15, 0.2))
     found = held_out_loss(model, held)
     assert truth - 0.03 < found < truth + 0.1 < untrained  # it is a bound, on 2,000 rows
-    model.fit_prior(seen[-40:])
     real = toy(4000, generator)
     fixed = real.codes[:, :1]
     drawn = model.sample(real.context, real.lengths, real.start, real.size, generator, fixed=fixed)
@@ -303,4 +309,4 @@ def test_a_known_conditional_distribution_is_learnt() -> None:
         "level": drawn[:, 1].double().mean(),
     }
     expected = {"owner": 0.85, "columns, 0": 0.8, "columns, 1": 0.2, "level": 0.5}
-    assert {k: float(v) for k, v in shares.items()} == pytest.approx(expected, abs=0.07)
+    assert {k: float(v) for k, v in shares.items()} == pytest.approx(expected, abs=0.04)
