@@ -47,7 +47,7 @@ class KnownPrior(nn.Module):
         return torch.logsumexp(shares + log_normal(latent[:, None], means, log_variances), 1)
 
     def draw(self, known: Tensor, generator: torch.Generator) -> Tensor:
-        """float (N, L): one z for each row, drawn where the generator lives: on the CPU they are the same everywhere."""
+        """float (N, L): a z for each row, drawn where the generator lives: one on a CPU draws the same everywhere."""
         shares, means, log_variances = self.parts(known)
         place, rows = generator.device, len(known)
         level = torch.rand(rows, 1, generator=generator, dtype=torch.float64, device=place).to(known.device)

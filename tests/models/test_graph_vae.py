@@ -16,6 +16,7 @@ from spark_synth.models.graph_vae import PHASED_IN, GraphVae
 from spark_synth.models.known_prior import KnownPrior
 from spark_synth.models.message_passing import edges_of
 from spark_synth.models.outputs import cross_entropies
+from spark_synth.models.remaining import remaining
 from spark_synth.models.spec import GeneratorSpec, SetSpec, VaeSpec
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
@@ -258,6 +259,35 @@ def test_codes_that_are_known_stay(model: GraphVae, batch: FamilyBatch) -> None:
     where = (batch.context, batch.lengths, batch.start, batch.size, torch.Generator().manual_seed(0), OneClock())
     drawn = model.sample(*where, fixed=batch.codes[:, :FIXED], sets=batch.sets, observed=observed)
     assert torch.equal(drawn[:, 2], known) and observed.weight.ne(0).all()
+
+
+def test_what_a_family_has_used_up_counts_as_it_does_in_drawing(batch: FamilyBatch) -> None:
+    room = {2: [2, 2, 1, 3, 2]}
+    latent = torch.randn(9, 3)
+    free, bound = logits_of(network(), batch, latent), logits_of(network(room=room), batch, latent)
+    torch.testing.assert_close(bound[2], free[2] + remaining(batch, 2, room[2]))
+    torch.testing.assert_close(bound[4], free[4])
+
+
+def test_a_table_by_itself_is_learnt_and_drawn() -> None:
+    """Two equal sub-columns of a table without owner, links and order: they are equal in what is drawn."""
+    torch.manual_seed(0)
+    codes = torch.randint(0, 3, (512, 1)).expand(-1, 2)
+    one, nothing = torch.ones(512, dtype=torch.int64), torch.zeros(512, 0, dtype=torch.int64)
+    batch = FamilyBatch(codes, nothing, one, 0 * one, one)
+    vae = VaeSpec(latent=2, before=1, after=1)
+    model = GraphVae(GeneratorSpec(cards=[3, 3], frequencies=[[1.0] * 3] * 2, hidden=32, head=16, dropout=0.0, vae=vae))
+    optimizer = make_optimizer(model, 0.01, 100)
+    for _ in range(PHASED_IN):
+        train_step(model, optimizer, batch)
+    drawn = model.sample(nothing, one, 0 * one, one, torch.Generator().manual_seed(1))
+    assert (drawn[:, 0] == drawn[:, 1]).float().mean() > 0.9
+    assert torch.bincount(drawn[:, 0], minlength=3).min() > 120
+
+
+def test_what_is_needed_must_be_there() -> None:
+    with pytest.raises(ValueError, match="vae"):
+        network(vae=None)
 
 
 def toy(families: int, generator: torch.Generator) -> FamilyBatch:
