@@ -34,11 +34,11 @@ def test_it_starts_about_normal_and_knows_nothing() -> None:
 
 def test_its_density_is_that_of_the_mixture() -> None:
     made, known, latent = prior(), torch.randn(5, 4), torch.randn(5, 2)
-    expected = as_torch_has_it(made, known).log_prob(latent)  # type: ignore[no-untyped-call]
+    expected = as_torch_has_it(made, known).log_prob(latent)
     torch.testing.assert_close(made.log_density(known, latent), expected)
     normal = distributions.Normal(torch.ones(5, 2), torch.full((5, 2), 2.0))
     found = log_normal(latent, torch.ones(5, 2), torch.full((5, 2), 4.0).log())
-    torch.testing.assert_close(found, normal.log_prob(latent).sum(1))
+    torch.testing.assert_close(found, normal.log_prob(latent).sum(1))  # type: ignore[no-untyped-call]
 
 
 def test_draws_have_its_moments_and_follow_the_generator() -> None:
