@@ -20,19 +20,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spark_synth.models.base import Course, Outline
-from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
+from spark_synth.models.batch import FamilyBatch, of_sibling
 from spark_synth.models.deep_sets import DeepSet
 from spark_synth.models.network import GeneratorNetwork
+from spark_synth.models.outputs import (
+    code_outputs,
+    cross_entropies,
+    direct_paths,
+    frequency_biases,
+    width_groups,
+    with_paths,
+)
 from spark_synth.models.pairs import PairTerms, Surroundings
+from spark_synth.models.position import place_sum, place_tables
 from spark_synth.models.remaining import remaining
 from spark_synth.models.running import running_sum
 from spark_synth.models.running_course import RunningCourse
-from spark_synth.models.shared import CodeOutput, CodeTable, code_index, code_offsets, places
+from spark_synth.models.shared import CodeTable, code_index, code_offsets, places
 from spark_synth.models.spec import GeneratorSpec
-
-BUCKETS = 48  # positions and sizes: exact to 31, then four per doubling
-CARD_GROUPS = (8, 24, 72, 10**9)  # output layers are padded to the widest sub-column of their group only
-IMPOSSIBLE = -1e4
 
 
 class Autoregressive(GeneratorNetwork):
@@ -61,17 +66,15 @@ class Autoregressive(GeneratorNetwork):
             self.linked = CodeTable(features, head, 0.05)
         if spec.recurrent:
             self.same_before = CodeTable(features, head, 0.05)
-            self.places = nn.ModuleList([nn.Embedding(BUCKETS, hidden) for _ in range(3)])
-            for place in self.places.parameters():
-                nn.init.normal_(place, std=0.05)
+            self.places = place_tables(hidden)
             self.row_in = nn.Linear(hidden, hidden)
             self.memory = nn.GRU(hidden, hidden, batch_first=True)
             self.row_out = nn.Linear(hidden, hidden)
         self.inner = nn.Parameter(torch.randn(drawn, hidden, head) * math.sqrt(2 / hidden))
         self.inner_bias = nn.Parameter(torch.full((drawn, 1, head), 0.1))
-        self.groups = _groups(spec)
-        self.outer = nn.ModuleList([CodeOutput([features[j] for j in g], head, self._width(g)) for g in self.groups])
-        self.outer_bias = nn.ParameterList([nn.Parameter(b) for b in self._outer_bias()])
+        self.groups = width_groups(spec)
+        self.outer = code_outputs(spec, self.groups, features)
+        self.outer_bias = frequency_biases(spec, self.groups)
         self.dropout = nn.Dropout(spec.dropout)
         self.pairs = PairTerms(spec)
 
@@ -79,13 +82,7 @@ class Autoregressive(GeneratorNetwork):
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
         """(C,): negative log likelihood summed over rows, per sub-column; zero for given ones."""
-        losses = self.base.new_zeros(len(self.spec.cards))
-        for columns, logits in zip(self.groups, self.code_logits(batch), strict=True):
-            at = places(tuple(columns), losses.device)
-            target = batch.codes.index_select(1, at).T
-            nll = F.cross_entropy(logits.flatten(0, 1), target.reshape(-1), ignore_index=ABSENT, reduction="none")
-            losses = losses.index_add(0, at, nll.view(len(columns), -1).sum(1))
-        return losses
+        return cross_entropies(self.groups, self.code_logits(batch), batch.codes)
 
     def code_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
         """For each group of sub-columns: logits (G, N, K) of every row given the real codes before it."""
@@ -164,8 +161,7 @@ class Autoregressive(GeneratorNetwork):
 
     def place_state(self, position: Tensor, size: Tensor) -> Tensor:
         """(N, H): embeddings of the position, of the rows still to come and of the family size."""
-        parts = (position, size - 1 - position, size)
-        return torch.stack([p(bucket(x)) for p, x in zip(self.places, parts, strict=True)]).sum(0)
+        return place_sum(self.places, position, size)
 
     # -- sampling ---------------------------------------------------------------------------------------------
 
@@ -179,55 +175,16 @@ class Autoregressive(GeneratorNetwork):
         """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
         if not self.spec.summaries:
             return {}
-        index, table = code_index(context, self.context_offsets), self.summary()
-        return {j: _summed(table, index, at) for j, at in self.spec.summaries.items()}
+        return direct_paths(self.summary(), code_index(context, self.context_offsets), self.spec.summaries)
 
     def linked_paths(self, index: Tensor) -> dict[int, Tensor]:
         """sub-column -> (N, head): what the summaries behind a row's links add; index (N, >= F)."""
         if not self.spec.linked:
             return {}
-        table = self.linked()
-        return {j: _summed(table, index, at) for j, at in self.spec.linked.items()}
+        return direct_paths(self.linked(), index, self.spec.linked)
 
     def _add_summaries(self, hidden: Tensor, context: Tensor, index: Tensor, family: Tensor) -> Tensor:
         of_family = {j: path.index_select(0, family) for j, path in self.summary_paths(context).items()}
         for paths in (of_family, self.linked_paths(index)):
-            if paths:
-                at = places(tuple(j - self.spec.fixed for j in paths), hidden.device)
-                hidden = hidden.index_add(0, at, torch.stack(list(paths.values())).to(hidden.dtype))
+            hidden = with_paths(hidden, {j - self.spec.fixed: path for j, path in paths.items()})
         return hidden
-
-    def _outer_bias(self) -> list[Tensor]:
-        biases = []
-        for group in self.groups:
-            bias = torch.full((len(group), 1, self._width(group)), IMPOSSIBLE)
-            for i, j in enumerate(group):
-                counts = torch.tensor(self.spec.frequencies[j], dtype=torch.float32)
-                smoothed = counts + 0.05 * (counts > 0) + 1e-4
-                bias[i, 0, : len(counts)] = torch.log(smoothed / smoothed.sum())
-            biases.append(bias)
-        return biases
-
-    def _width(self, group: list[int]) -> int:
-        return max(self.spec.cards[j] for j in group)
-
-
-def bucket(x: Tensor) -> Tensor:
-    """Bucket index of a non-negative count: exact to 31, then four buckets per doubling, capped."""
-    large = 32 + torch.floor(4 * torch.log2(x.clamp(min=32).double() / 32)).long()
-    return torch.where(x < 32, x, large).clamp(0, BUCKETS - 1)
-
-
-def _summed(table: Tensor, index: Tensor, at: list[int]) -> Tensor:
-    """(N, W): sum of the rows of `table` (K, W) that some columns of index (N, P) name."""
-    return F.embedding(index.index_select(1, places(tuple(at), index.device)), table).sum(1)
-
-
-def _groups(spec: GeneratorSpec) -> list[list[int]]:
-    """Drawn sub-columns by width of their output."""
-    drawn = [j for j in range(spec.fixed, len(spec.cards)) if j not in spec.given]
-    low, groups = 0, []
-    for high in CARD_GROUPS:
-        groups.append([j for j in drawn if low < spec.cards[j] <= high])
-        low = high
-    return [g for g in groups if g]

@@ -28,7 +28,7 @@ class DeepSet(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """float32 (N, hidden) of int64 (N, slots x sub-columns); empty slots are ABSENT."""
-        members = codes.view(len(codes), -1, self.width)
+        members = codes.view(len(codes), codes.shape[1] // self.width, self.width)
         there = (members != ABSENT).any(2)
         summed = F.embedding_bag(code_index(members[there], self.offsets), self.value(), mode="sum")
         row = torch.arange(len(codes), device=codes.device)[:, None].expand_as(there)[there]

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spark_synth.models.autoregressive import IMPOSSIBLE, Autoregressive
+from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.outputs import IMPOSSIBLE
 
 ROUNDS = 3
 LARGEST = 1.0  # nats that one round may move a bias

@@ -30,6 +30,10 @@ class GeneratorNetwork(nn.Module, ABC):
         """Scalar: the mean over rows of what `column_losses` adds up to."""
         return self.column_losses(batch).sum() / batch.rows
 
+    def held_out(self, batch: FamilyBatch) -> Tensor:
+        """Scalar: what training is judged by on families it has not seen, in nats summed over rows (in eval mode)."""
+        return self.column_losses(batch).sum()
+
     @abstractmethod
     def course(self, outline: Outline, generator: torch.Generator) -> Course:
         """The families of an outline on their way; what is random about it comes from the generator."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from spark_synth.models.base import Outline
 from spark_synth.models.batch import ABSENT
+from spark_synth.models.outputs import outputs_by_column
 from spark_synth.models.pairs import Surroundings
 
 if TYPE_CHECKING:
@@ -24,11 +25,7 @@ class RunningCourse:
         self.context = model.context_state(context, len(context))
         self.context_codes = context
         self.paths = model.summary_paths(context)
-        self.outputs = {
-            j: (weight[i], bias[i, 0])
-            for group, weight, bias in zip(model.groups, [o() for o in model.outer], model.outer_bias, strict=True)
-            for i, j in enumerate(group)
-        }
+        self.outputs = outputs_by_column(model.groups, model.outer, model.outer_bias)
         self.values = model.value()
         self.same_before = model.same_before() if model.spec.recurrent else None
         self.memory = context.new_zeros((1, len(context), model.spec.hidden), dtype=torch.float32)

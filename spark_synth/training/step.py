@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.network import GeneratorNetwork
 from spark_synth.training.ranks import ALONE, Ranks
 
 DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
 CLIP = 5.0  # norm of the gradients at most, times the root of the number of sub-columns
 
 
-def make_optimizer(model: Autoregressive, rate: float, steps: int) -> torch.optim.Optimizer:
+def make_optimizer(model: GeneratorNetwork, rate: float, steps: int) -> torch.optim.Optimizer:
     """AdamW whose weight decay is a number of epochs (of `steps` steps): it means the same for small tables and large
     ones (Wang and Aitchison, 2024, "How to set AdamW's weight decay as you scale model and dataset size").
 
@@ -30,12 +30,12 @@ def make_optimizer(model: Autoregressive, rate: float, steps: int) -> torch.opti
         {"params": rest, "weight_decay": 1 / (rate * steps * DECAY_EPOCHS)},
         {"params": outputs, "weight_decay": 0.0},
     ]
-    on_gpu = model.base.is_cuda  # there one kernel for all weights: a step waits for kernels to start, not for them
+    on_gpu = named[0][1].is_cuda  # there one kernel for all weights: a step waits for kernels to start, not for them
     return torch.optim.AdamW(groups, lr=rate, fused=on_gpu or None)
 
 
 def train_step(
-    model: Autoregressive,
+    model: GeneratorNetwork,
     optimizer: torch.optim.Optimizer,
     batch: FamilyBatch,
     loss_of: Callable[[FamilyBatch], Tensor] | None = None,
@@ -53,14 +53,14 @@ def train_step(
     return loss.detach()
 
 
-def held_out_loss(model: Autoregressive, batches: list[FamilyBatch], ranks: Ranks = ALONE) -> float:
-    """Mean negative log likelihood per row, in nats, without dropout; the model is left training.
+def held_out_loss(model: GeneratorNetwork, batches: list[FamilyBatch], ranks: Ranks = ALONE) -> float:
+    """Mean of GeneratorNetwork.held_out per row, in nats, without dropout; the model is left training.
 
     ranks: each looks at its share of the batches.
     """
     model.eval()
     with torch.no_grad():
         own = batches[ranks.rank :: ranks.count]
-        total, rows = ranks.summed(sum(float(model.column_losses(b).sum()) for b in own), sum(b.rows for b in own))
+        total, rows = ranks.summed(sum(float(model.held_out(b)) for b in own), sum(b.rows for b in own))
     model.train()
     return total / rows

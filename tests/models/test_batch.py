@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from spark_synth.models.autoregressive import BUCKETS, bucket
 from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.position import BUCKETS, bucket
 from spark_synth.models.spec import GeneratorSpec
 
 
