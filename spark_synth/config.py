@@ -15,8 +15,8 @@ from spark_synth.environment import Environment
 from spark_synth.errors import UserError
 from spark_synth.yaml_text import load_yaml_mapping, parse_scalar
 
-FAMILIES = ("autoregressive", "copula")
-PLANNED_FAMILIES = ("gan", "graph_vae", "clustered")
+FAMILIES = ("autoregressive", "copula", "graph_vae")
+PLANNED_FAMILIES = ("gan", "clustered")
 _CATALOG_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -70,6 +70,9 @@ class ModelSettings(_Settings):
     max_bins: int = Field(default=64, ge=2)
     segment_rows: int = Field(default=512, ge=2)
     rare_threshold: int | None = Field(default=None, ge=1)
+    latent: Positive = 8  # graph_vae: numbers that a row is made from
+    beta: float = Field(default=1.0, gt=0)  # graph_vae: weight of their divergence from the prior
+    message_layers: Positive = 4  # graph_vae: layers of messages before the latent numbers, and after them
     edges: Literal["neural", "block", "configuration"] = "neural"  # how a join table chooses its pairs
     edges_first: bool = False  # whether it does so before the rows that it links to have values
 

@@ -90,8 +90,14 @@ def test_a_table_changes_only_what_it_says() -> None:
         ("generate.ratio=0", "option 'generate.ratio': must be greater than 0, got '0'"),
         ("generate.preserve_tables=a", "option 'generate.preserve_tables': expected a list, got 'a'"),
         ("generate.identifier=../x", "option 'generate.identifier': must be a plain folder name"),
-        ("model.family=gan", "option 'model.family': 'gan' is not available yet (available: autoregressive, copula)"),
-        ("model.family=foo", "option 'model.family': 'foo' is no model family (available: autoregressive, copula)"),
+        (
+            "model.family=gan",
+            "option 'model.family': 'gan' is not available yet (available: autoregressive, copula, graph_vae)",
+        ),
+        (
+            "model.family=foo",
+            "option 'model.family': 'foo' is no model family (available: autoregressive, copula, graph_vae)",
+        ),
         ("source=abc", "option 'source': expected options, got 'abc'"),
         ("source.format=excel", "option 'source.format': must be 'auto', 'csv', 'parquet', 'delta' or 'sqlite'"),
         ("output=null", "option 'output' is missing"),

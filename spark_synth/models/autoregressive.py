@@ -118,6 +118,10 @@ class Autoregressive(GeneratorNetwork):
                     logits[i, :, : self.spec.cards[j]] += remaining(batch, j, self.spec.room[j])
             yield logits
 
+    def drawn_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
+        """As `code_logits`: what is drawn is taken to be like the real codes before it."""
+        return self.code_logits(batch)
+
     def seen_index(self, codes: Tensor) -> Tensor:
         """Rows of `value` for codes (N, C); those that are not looked at count as absent."""
         index = code_index(codes, self.offsets)

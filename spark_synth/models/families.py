@@ -8,10 +8,11 @@ from safetensors.torch import load_file
 
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.copula import Copula
+from spark_synth.models.graph_vae import GraphVae
 from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.spec import GeneratorSpec, read_spec
 
-_BUILT: dict[str, type[GeneratorNetwork]] = {"autoregressive": Autoregressive, "copula": Copula}
+_BUILT: dict[str, type[GeneratorNetwork]] = {"autoregressive": Autoregressive, "copula": Copula, "graph_vae": GraphVae}
 
 
 def build(spec: GeneratorSpec) -> GeneratorNetwork:

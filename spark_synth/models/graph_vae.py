@@ -162,6 +162,12 @@ class GraphVae(GeneratorNetwork):
                     logits[i, :, : self.spec.cards[j]] += remaining(batch, j, self.spec.room[j])
             yield logits
 
+    def drawn_logits(self, batch: FamilyBatch) -> Iterator[Tensor]:
+        """As `code_logits`, from latent numbers of the prior, the same every time: as rows come out when drawn."""
+        edges, known = edges_of(self.spec, batch), self.known(batch)
+        latent = self.prior.draw(self.heard(known, edges), torch.Generator().manual_seed(0))
+        return self.code_logits(batch, self.decode(known, edges, latent))
+
     def summary_paths(self, context: Tensor) -> dict[int, Tensor]:
         """sub-column -> (B, head): what the family's own summary adds to that sub-column's layer."""
         sources = {j: at for j, at in self.spec.summaries.items() if j in self.place}

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.graph_vae import GraphVae
 from spark_synth.models.outputs import IMPOSSIBLE
 
 ROUNDS = 3
@@ -19,14 +20,14 @@ LARGEST = 1.0  # nats that one round may move a bias
 
 
 @torch.no_grad()
-def match_marginals(model: Autoregressive, batches: list[FamilyBatch]) -> None:
-    """Shift the output biases in place towards the code frequencies of `batches`, under teacher forcing."""
+def match_marginals(model: Autoregressive | GraphVae, batches: list[FamilyBatch]) -> None:
+    """Shift the output biases in place towards the code frequencies of `batches`, given what is known there."""
     model.eval()
     for _ in range(ROUNDS if batches else 0):
         real = [b.new_zeros(len(b), b.shape[2]) for b in model.outer_bias]
         expected = [torch.zeros_like(r) for r in real]
         for batch in batches:
-            for i, logits in enumerate(model.code_logits(batch)):
+            for i, logits in enumerate(model.drawn_logits(batch)):
                 present, codes = _present(batch, model.groups[i], logits.shape[2])
                 real[i] += codes.sum(1)
                 expected[i] += (torch.softmax(logits, 2) * present).sum(1)

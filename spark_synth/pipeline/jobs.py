@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spark_synth.config import RunConfig
+from spark_synth.config import ModelSettings, RunConfig
 from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.plan import BELOW, DEGREE, STRUCTURE, SummaryPlan, TablePlan
 from spark_synth.encoding.room import real_room
 from spark_synth.encoding.training_set import TrainingSet
-from spark_synth.models.spec import GeneratorSpec, SetSpec
-from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
+from spark_synth.models.spec import GeneratorSpec, SetSpec, VaeSpec
+from spark_synth.pipeline.outlook import COUNTED, FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.job import FitJob
 from spark_synth.training.schedule import Places, head_width
@@ -36,7 +36,6 @@ def fit_jobs(
     plans = {t: p for t, p in package.plans.items() if t in sets}
     walked = {t for t, p in plans.items() if p.structure and not p.blocks}  # their structure is drawn by a network
     parts = {name: t for t in plans for name in ([t, structure_name(t)] if t in walked else [t])}
-    families = {t: config.model_for(t).family for t in plans}
     sizes = {name: _size(name, plans[t], sets[t]) for name, t in parts.items()}
     costs, shares = plan_training(config, sizes, parts, where)
     jobs = []
@@ -44,7 +43,8 @@ def fit_jobs(
         name, t = cost.table, parts[cost.table]
         model, one, share = config.model_for(t), sets[t], shares[name]
         network = Network(cost.hidden, head_width(cost.hidden, model.head), model.dropout)
-        spec = generator_spec(plans[t], package.plans, one.frequencies, network, name != t, families[t])
+        spec = generator_spec(plans[t], package.plans, one.frequencies, network, name != t)
+        spec = _of_family(spec, plans[t], package.plans, model, name != t)
         jobs.append(
             FitJob(
                 name,
@@ -75,7 +75,6 @@ def generator_spec(
     frequencies: list[list[float]],
     network: Network,
     structure: bool,
-    family: str = "autoregressive",
 ) -> GeneratorSpec:
     """The network of a table: its sub-columns, its context, and which of these summarise which column.
 
@@ -100,8 +99,30 @@ def generator_spec(
         hidden=network.hidden,
         head=network.head,
         dropout=network.dropout,
-        family=family,
     )
+
+
+def _of_family(
+    spec: GeneratorSpec, plan: TablePlan, plans: Mapping[str, TablePlan], model: ModelSettings, structure: bool
+) -> GeneratorSpec:
+    """The spec with what the family of a table needs. Degrees and links, where they are drawn before values, have a
+    network of their own: of the default family, unless the table is to be counted."""
+    if structure and model.family not in COUNTED:
+        return spec
+    vae = None
+    if model.family == "graph_vae":
+        targets = [[k.carried_at, k.carried_at + len(k.carried)] for k in plan.matched if k.carried]
+        layers, ancestors = model.message_layers, _ancestors(plan, plans)
+        vae = VaeSpec(model.latent, model.beta, layers, layers, ancestors, targets)
+    return replace(spec, family=model.family, vae=vae)
+
+
+def _ancestors(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[int]:
+    """Sub-columns of each part of the context: the owner's, its ancestors', and what tells orphans."""
+    if plan.owner is None:
+        return []
+    above = plans[plan.owner.parent]
+    return [len(above.cards), *_ancestors(above, plans), *([1] if plan.owner.orphans else [])]
 
 
 def _set(found: SetPlan, plans: Mapping[str, TablePlan]) -> SetSpec:

@@ -12,6 +12,8 @@ import torch
 from spark_synth.feed import read_packs
 from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.families import build
+from spark_synth.models.graph_vae import GraphVae
 from spark_synth.models.marginals import match_marginals
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.training.associations import with_associations
@@ -48,20 +50,22 @@ def fit_table(job: FitJob, ranks: Ranks = ALONE) -> FitResult:
         own, above = spec.code_features()  # those of their order, without what associations add
         frequent = spec
         spec = ranks.told(lambda: with_associations(frequent, seen))
-        model = Autoregressive(spec).to(job.device)
+        model = build(spec).to(job.device)
         holdout = read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)
         holdout = [b.to(job.device) for b in _rebatch(holdout, job.batch_rows)]
         result = Loop(job, model, holdout, ranks).run()
         if not ranks.leads:
             return result
         seen = [b.to(job.device) for b in _rebatch(seen, job.batch_rows)]
-        model = with_ties(model, own + above, seen, holdout)
-        result.tables = sum(len(s) for s in model.spec.pairs.values())
-        result.tied_loss = held_out_loss(model, holdout)
-        match_marginals(model, seen + holdout)
+        if isinstance(model, Autoregressive):
+            model = with_ties(model, own + above, seen, holdout)
+            result.tables = sum(len(s) for s in model.spec.pairs.values())
+            result.tied_loss = held_out_loss(model, holdout)
+        if isinstance(model, Autoregressive | GraphVae):
+            match_marginals(model, seen + holdout)
         spec = model.spec
     else:
-        model = Autoregressive(spec)
+        model = build(spec)
     save_weights(folder / "weights.safetensors", model.state_dict())
     write_json(folder / "spec.json", spec.to_json())
     write_json(folder / "result.json", asdict(result))

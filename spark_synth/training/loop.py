@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from spark_synth.feed import Ahead, PackFeed
-from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.network import GeneratorNetwork
 from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
 from spark_synth.training.ranks import ALONE, Ranks
@@ -37,7 +37,7 @@ class Loop:
     """The training of `model` as `job` says; holdout: held-out families, on the device of the job; ranks: who trains it
     with us."""
 
-    def __init__(self, job: FitJob, model: Autoregressive, holdout: list[FamilyBatch], ranks: Ranks = ALONE) -> None:
+    def __init__(self, job: FitJob, model: GeneratorNetwork, holdout: list[FamilyBatch], ranks: Ranks = ALONE) -> None:
         self.job, self.model, self.holdout, self.scratch = job, model, holdout, Path(job.scratch)
         self.ranks, self.loss_of = ranks, ranks.loss_of(model)
         self.optimizer = make_optimizer(model, job.learning_rate, job.steps)
@@ -176,5 +176,5 @@ def tell(scratch: Path, entry: dict[str, Any]) -> None:
         lines.write(json.dumps(entry) + "\n")
 
 
-def _copied(model: Autoregressive) -> dict[str, Tensor]:
+def _copied(model: GeneratorNetwork) -> dict[str, Tensor]:
     return {k: v.clone() for k, v in model.state_dict().items()}

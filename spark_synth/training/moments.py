@@ -98,8 +98,8 @@ def _known_before(model: Copula, variant: int, column: int) -> Tensor:
 
 
 def _shrunk(covariance: Tensor, variance: Tensor, ridge: float) -> Tensor:
-    """The covariance (D, D) of regressors with `ridge` times their `variance` (D,) over all rows added; those that never
-    vary are left out."""
+    """The covariance (D, D) of regressors with `ridge` times their `variance` (D,) over all rows added; those that
+    never vary are left out."""
     return covariance + torch.diag(torch.where(variance > CONSTANT, variance * ridge, 1.0))
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from spark_synth.models.autoregressive import Autoregressive
 from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.network import GeneratorNetwork
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class Ranks:
         """Until all are here."""
         self.summed(0.0)
 
-    def loss_of(self, model: Autoregressive) -> Callable[[FamilyBatch], Tensor]:
+    def loss_of(self, model: GeneratorNetwork) -> Callable[[FamilyBatch], Tensor]:
         """The loss of a batch (), whose gradients are averaged over the ranks on the way back."""
         if self.count == 1:
             return model.loss
@@ -73,7 +73,7 @@ class Ranks:
 class _Loss(nn.Module):
     """The loss as a module, as DistributedDataParallel wants it."""
 
-    def __init__(self, model: Autoregressive) -> None:
+    def __init__(self, model: GeneratorNetwork) -> None:
         super().__init__()
         self.model = model
 
