@@ -25,7 +25,7 @@ class Critic(nn.Module):
         self.spec, hidden = spec, spec.hidden
         self.packed = (spec.gan or GanSpec()).packed
         self.register_buffer("offsets", code_offsets(spec.cards), persistent=False)
-        self.row = nn.Linear(columns.width, hidden)
+        self.row = nn.Linear(max(1, columns.width), hidden)
         self.asked = nn.Embedding(sum(spec.cards) + 1, hidden, padding_idx=sum(spec.cards))
         features, above = spec.code_features()
         if spec.context_cards:

@@ -174,7 +174,10 @@ class GanCourse:
 
     def _looked_up(self, codes: Tensor) -> Tensor:
         """(n, H): what the drawn sub-columns of codes (n, C) stand for."""
-        index = code_index(codes, self.net.offsets)[:, self.level.columns.drawn]
+        drawn = self.level.columns.drawn
+        if not drawn:
+            return self.value.new_zeros(len(codes), self.value.shape[1])
+        index = code_index(codes, self.net.offsets)[:, drawn]
         return F.embedding_bag(index, self.value, mode="sum")
 
 

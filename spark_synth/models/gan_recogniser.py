@@ -27,7 +27,7 @@ class Recogniser(nn.Module):
     def __init__(self, spec: GeneratorSpec, columns: MixedColumns) -> None:
         super().__init__()
         self.spec, hidden, noise = spec, spec.hidden, (spec.gan or GanSpec()).noise
-        self.row = nn.Linear(columns.width, hidden)
+        self.row = nn.Linear(max(1, columns.width), hidden)
         if spec.context_cards:
             self.context = CodeTable(spec.code_features()[1], hidden, 1 / len(spec.context_cards) ** 0.5)
         if spec.recurrent:
