@@ -1,9 +1,10 @@
 """The generator of one level of a hierarchical GAN: noise and what is known become the rows of families.
 
 Every row starts from its family's context, its place, its fixed sub-columns and noise, of the family and its own. An
-LSTM goes over them row by row and hears what the row before became (network "lstm"), or a temporal CNN over all of a
-family's rows at once ("cnn"). Within a row, sub-columns follow each other, and each hears what the row has so far: so
-any first ones may be known instead of drawn, degrees for one.
+LSTM goes over them row by row and hears what the row before became (network "lstm"); or a temporal CNN goes over what
+all of a family's rows start from at once, and another, causal one over what the last rows became ("cnn"). Within a row,
+sub-columns follow each other, and each hears what the row has so far: so any first ones may be known instead of drawn,
+degrees for one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from spark_synth.models.spec import GanSpec, GeneratorSpec
 from spark_synth.models.temporal import TemporalConv
 
 State = tuple[Tensor, Tensor]
+WINDOW = 6  # rows before a row that a CNN sees
 
 
 @dataclass(frozen=True)
@@ -72,19 +74,20 @@ class Generator(nn.Module):
             self.context = CodeTable(above, hidden, 1 / math.sqrt(len(spec.context_cards)))
         if spec.recurrent:
             self.places = Places(hidden)
-        if self.stepwise:
-            self.memory = nn.LSTMCell(hidden, hidden)
             self.recalled = nn.Linear(hidden, hidden)
             self.same_before = CodeTable(features, head, 0.1)
-        elif spec.recurrent:
-            self.conv = TemporalConv(hidden)
+            if self.convolved:
+                self.conv = TemporalConv(hidden)
+                self.window = nn.Linear(WINDOW * hidden, hidden)
+            else:
+                self.memory = nn.LSTMCell(hidden, hidden)
         self.inner = nn.ModuleList([nn.Linear(hidden, head) for _ in columns.drawn])
         self.heads = nn.ModuleList([columns.head(j, head) for j in columns.drawn])
 
     @property
-    def stepwise(self) -> bool:
-        """Whether rows wait for the rows before them."""
-        return self.spec.recurrent and self.gan.network == "lstm"
+    def convolved(self) -> bool:
+        """Whether a CNN sees what all rows of a family start from."""
+        return self.spec.recurrent and self.gan.network == "cnn"
 
     def forward(
         self,
@@ -102,7 +105,7 @@ class Generator(nn.Module):
         origin = self.origin(context, condition, noise[0])
         rows = self.rows(origin, batch, noise[1])
         tables = self.tables(self.value())
-        if not self.stepwise:
+        if not self.spec.recurrent:
             return self.row(rows, tables, batch.codes, known, None, generator)
         return self._steps(rows, tables, batch, known, generator)
 
@@ -123,7 +126,7 @@ class Generator(nn.Module):
         return out
 
     def rows(self, origin: Tensor, batch: FamilyBatch, noise: Tensor) -> Tensor:
-        """(N, H): what rows start from; of a CNN, what they come to."""
+        """(N, H): what rows start from, before anything is known of the rows before them."""
         family, position = batch.family(), batch.position()
         state = origin.index_select(0, family) + noise @ self.noise.weight[:, self.gan.noise :].T
         if self.spec.fixed:
@@ -132,14 +135,19 @@ class Generator(nn.Module):
         if self.spec.recurrent:
             start = batch.start[family]
             state = state + self.places(torch.where(start < 0, start, start + position), batch.size[family])
-        if self.spec.recurrent and not self.stepwise:
+        if self.convolved:
             state = self.conv(state, position, batch.lengths[family] - 1 - position)
         return state
 
     def recall(self, rows: Tensor, before: Tensor, state: State | None) -> tuple[Tensor, State]:
         """(n, H): what rows come to that start from `rows`, after rows that `before` stands for, and the new state."""
-        state = self.memory(rows + before, state)
-        return rows + self.recalled(state[0]), state
+        if not self.convolved:
+            state = self.memory(rows + before, state)
+            return rows + self.recalled(state[0]), state
+        last = before.new_zeros(len(rows), (WINDOW - 1) * rows.shape[1]) if state is None else state[0]
+        seen = torch.cat([before, last], 1)
+        state = (seen[:, : last.shape[1]], seen[:, :0])
+        return rows + self.recalled(F.leaky_relu(self.window(seen), 0.2)), state
 
     def row(
         self,

@@ -110,21 +110,23 @@ class GanCourse:
         self.source = torch.arange(len(outline.lengths), device=outline.lengths.device)
         self.state: State | None = None
         self.before: Tensor | None = None
-        if self.net.stepwise:
+        if self.spec.recurrent:
             self.same_before = dict(zip(level.columns.drawn, self.net.tables(self.net.same_before()), strict=True))
-        else:
-            self.rows = self._all_rows(batch)
+        # A CNN sees all rows of a family at once; else they wait until it is their turn.
+        self.rows = self._all_rows(batch) if self.net.convolved else None
 
     def begin(self, codes: Tensor, rows: Tensor, position: Tensor, size: Tensor) -> None:
         """See Course."""
         active = len(rows)
-        if not self.net.stepwise:
-            step = rows - self.first[:active]
-            self.running = self.rows[self.first[self.source[:active]] + step]
+        if self.rows is not None:
+            start = self.rows[self.first[self.source[:active]] + rows - self.first[:active]]
+        else:
+            one = torch.ones_like(position)
+            alone = FamilyBatch(codes, codes[:, :0], one, position, size)
+            start = self.net.rows(self.origin[self.source[:active]], alone, self.noise[rows])
+        if not self.spec.recurrent:
+            self.running = start
             return
-        one = torch.ones_like(position)
-        alone = FamilyBatch(codes, codes[:, :0], one, position, size)
-        start = self.net.rows(self.origin[self.source[:active]], alone, self.noise[rows])
         before = torch.zeros_like(start) if self.before is None else self._looked_up(self.before[:active])
         state = None if self.state is None else (self.state[0][:active], self.state[1][:active])
         self.running, self.state = self.net.recall(start, before, state)
@@ -132,7 +134,7 @@ class GanCourse:
     def logits(self, column: int, codes: Tensor) -> Tensor:
         """See Course."""
         direct = None
-        if self.net.stepwise and self.before is not None:
+        if self.spec.recurrent and self.before is not None:
             direct = _row_of(self.same_before[column], self.before[: len(codes), column])
         return self.net.logits(self.number[column], self.running, direct)
 
@@ -178,7 +180,8 @@ class GanCourse:
         if not drawn:
             return self.value.new_zeros(len(codes), self.value.shape[1])
         index = code_index(codes, self.net.offsets)[:, drawn]
-        return F.embedding_bag(index, self.value, mode="sum")
+        out: Tensor = F.embedding_bag(index, self.value, mode="sum")
+        return out
 
 
 def read_level(folder: Path) -> GanLevel:

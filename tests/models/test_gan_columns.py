@@ -32,7 +32,7 @@ def counts() -> list[float]:
 @pytest.fixture
 def columns() -> MixedColumns:
     frequencies = [[6.0, 3.0, 0.0], [1.0] * 4, counts(), [1.0, 1.0]]
-    features = [[[]] * 3, [[]] * 4, in_order(20, nulls=1), [[]] * 2]
+    features: list[list[list[float]]] = [[[]] * 3, [[]] * 4, in_order(20, nulls=1), [[]] * 2]
     return MixedColumns(GeneratorSpec([3, 4, CODES, 2], fixed=1, given=[3], frequencies=frequencies, features=features))
 
 
