@@ -103,7 +103,7 @@ class GanCourse:
         of_family, self.noise = self.net.draw_noise(len(outline.lengths), count, generator)
         batch = self._batch(outline, count)
         self.origin = self.net.origin(level.above(outline.context), level.conditions(batch), of_family)
-        self.value = self.net.value()
+        self.value: Tensor = self.net.value()
         self.tables = dict(zip(level.columns.drawn, self.net.tables(self.value), strict=True))
         self.number = {j: i for i, j in enumerate(level.columns.drawn)}
         # Whose rows a family continues with: its own until it gives way to another draw of the same one.
