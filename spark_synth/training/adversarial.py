@@ -1,0 +1,129 @@
+"""Training of a hierarchical GAN: critics and generators of all levels take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.gan_distance import code_counts, collapsed
+from spark_synth.models.hierarchical_gan import HierarchicalGan
+
+BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
+DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
+CRITIC_STEPS = 2  # for one of the generators
+MEMORY = 0.99  # of the running mean of the generators' weights
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn came to, by table: losses of critic and generator, scalars on the device."""
+
+    critic: dict[str, Tensor]
+    generator: dict[str, Tensor]
+
+
+class Alternation:
+    """Optimizers of a hierarchical GAN, and the running mean of its generators' weights, which makes better rows than
+    the weights of any one step (Yazici et al., ICLR 2019)."""
+
+    def __init__(self, gan: HierarchicalGan, rate: float = 5e-4, critic_rate: float | None = None) -> None:
+        self.gan = gan
+        levels = list(gan.levels.values())
+        makers = [p for x in levels for part in (x.generator, x.recogniser) for p in part.parameters()]
+        critics = [p for x in levels for p in x.critic.parameters()]
+        self.makers = torch.optim.Adam(makers, lr=rate, betas=BETAS, weight_decay=DECAY)
+        self.critics = torch.optim.Adam(critics, lr=critic_rate or rate, betas=BETAS)
+        self.means = [p.detach().clone() for p in makers]
+        self.turns = 0
+
+    def turn(self, batches: dict[str, FamilyBatch]) -> Turn:
+        """Critic steps of every level that a batch is there for, then one step of their generators together: each hears
+        its own critic and those of the levels below it."""
+        losses: dict[str, Tensor] = {}
+        tables = [name for name, level in self.gan.levels.items() if name in batches and level.columns.drawn]
+        self._learn("critic")
+        for _ in range(CRITIC_STEPS):
+            losses = {name: self.gan.critic_loss(name, batches[name]) for name in tables}
+            _step(self.critics, losses)
+        self._learn("generator")
+        made = {name: self.gan.generator_loss(name, batches[name]) for name in tables}
+        _step(self.makers, made)
+        self._average()
+        return Turn({k: v.detach() for k, v in losses.items()}, {k: v.detach() for k, v in made.items()})
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it, generators have the mean of their weights."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next turn depends on, beside the weights and the random numbers."""
+        return {
+            "makers": self.makers.state_dict(),
+            "critics": self.critics.state_dict(),
+            "means": [m.clone() for m in self.means],
+            "turns": self.turns,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.makers.load_state_dict(state["makers"])
+        self.critics.load_state_dict(state["critics"])
+        for mean, stored in zip(self.means, state["means"], strict=True):
+            mean.copy_(stored)
+        self.turns = state["turns"]
+
+    def set_rate(self, rate: float, critic_rate: float | None = None) -> None:
+        """Of the turns that follow."""
+        for optimizer, of in ((self.makers, rate), (self.critics, critic_rate or rate)):
+            for group in optimizer.param_groups:
+                group["lr"] = of
+
+    def _learn(self, part: str) -> None:
+        """Gradients are taken for one side alone; those to what it sees of the other side pass through it."""
+        for level in self.gan.levels.values():
+            level.critic.requires_grad_(part == "critic")
+            level.generator.requires_grad_(part == "generator")
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        self.turns += 1
+        memory = min(MEMORY, (1 + self.turns) / (10 + self.turns))
+        for mean, weight in zip(self.means, self._weights(), strict=True):
+            mean.lerp_(weight, 1 - memory)
+
+    def _weights(self) -> list[Tensor]:
+        return [p for group in self.makers.param_groups for p in group["params"]]
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for mean, weight in zip(self.means, self._weights(), strict=True):
+            kept = weight.clone()
+            weight.copy_(mean)
+            mean.copy_(kept)
+
+
+def collapsed_columns(gan: HierarchicalGan, table: str, held_out: list[FamilyBatch]) -> list[int]:
+    """Sub-columns of a table in which the generator has collapsed: see models.gan_distance."""
+    level = gan.levels[table]
+    spec = level.spec
+    real, fake = code_counts(spec, held_out), code_counts(spec, [level.twin(b) for b in held_out])
+    return [j for j in collapsed(real, fake) if j in level.columns.drawn]
+
+
+def _step(optimizer: torch.optim.Optimizer, losses: dict[str, Tensor]) -> None:
+    if not losses:
+        return
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
