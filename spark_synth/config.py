@@ -15,8 +15,8 @@ from spark_synth.environment import Environment
 from spark_synth.errors import UserError
 from spark_synth.yaml_text import load_yaml_mapping, parse_scalar
 
-FAMILIES = ("autoregressive", "copula", "graph_vae")
-PLANNED_FAMILIES = ("gan", "clustered")
+FAMILIES = ("autoregressive", "copula", "graph_vae", "gan")
+PLANNED_FAMILIES = ("clustered",)
 _CATALOG_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -73,6 +73,7 @@ class ModelSettings(_Settings):
     latent: Positive = 8  # graph_vae: numbers that a row is made from
     beta: float = Field(default=1.0, gt=0)  # graph_vae: weight of their divergence from the prior
     message_layers: Positive = 4  # graph_vae: layers of messages before the latent numbers, and after them
+    child_network: Literal["lstm", "cnn"] = "lstm"  # gan: what makes the rows of a family
     edges: Literal["neural", "block", "configuration"] = "neural"  # how a join table chooses its pairs
     edges_first: bool = False  # whether it does so before the rows that it links to have values
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.autoregressive import BUCKETS, bucket
 from spark_synth.models.batch import ABSENT, FamilyBatch
 from spark_synth.models.gan_columns import MixedColumns, one_hot, straight_through
+from spark_synth.models.position import place_sum, place_tables
 from spark_synth.models.shared import CodeTable, code_index, code_offsets
 from spark_synth.models.spec import GanSpec, GeneratorSpec
 from spark_synth.models.temporal import TemporalConv
@@ -41,15 +41,11 @@ class Places(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.tables = nn.ModuleList([nn.Embedding(BUCKETS, width) for _ in range(3)])
-        for table in self.parameters():
-            nn.init.normal_(table, std=0.1)
+        self.tables = place_tables(width)
 
     def forward(self, position: Tensor, size: Tensor) -> Tensor:
         """(N, width); zero where the position is not known (negative)."""
-        parts = (position.clamp(min=0), (size - 1 - position).clamp(min=0), size)
-        summed = torch.stack([t(bucket(x)) for t, x in zip(self.tables, parts, strict=True)]).sum(0)
-        return summed * (position >= 0)[:, None]
+        return place_sum(self.tables, position.clamp(min=0), size) * (position >= 0)[:, None]
 
 
 class Generator(nn.Module):

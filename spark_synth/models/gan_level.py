@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +15,7 @@ from spark_synth.models.gan_generator import Generator, Made, State
 from spark_synth.models.gan_recogniser import Recogniser
 from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.shared import code_index
-from spark_synth.models.spec import GeneratorSpec, read_spec
+from spark_synth.models.spec import GeneratorSpec
 
 HELD_OUT_SEED = 20_210_601  # of the rows that are compared with held-out ones
 CHUNK = 1 << 15  # rows that a CNN makes at a time
@@ -78,15 +75,15 @@ class GanLevel(GeneratorNetwork):
         codes = self.drawn_codes(batch, self.make(batch, generator))
         return FamilyBatch(codes, batch.context, batch.lengths, batch.start, batch.size, batch.sets)
 
-    def held_out(self, batch: FamilyBatch) -> Tensor:
+    def distances(self, batch: FamilyBatch) -> Tensor:
         """(C,): how far the generator's rows are from those of `batch`, see models.gan_distance; lower is better."""
         if not self.columns.drawn:
             return self.generator.base.new_zeros(len(self.spec.cards))
         return distances(self.spec, self.columns.drawn, batch, self.twin(batch))
 
     def column_losses(self, batch: FamilyBatch) -> Tensor:
-        """(C,): `held_out` times the number of rows; a GAN has no likelihood."""
-        return self.held_out(batch) * batch.rows
+        """(C,): `distances` times the number of rows; a GAN has no likelihood."""
+        return self.distances(batch) * batch.rows
 
     def course(self, outline: Outline, generator: torch.Generator) -> Course:
         """See GeneratorNetwork."""
@@ -182,13 +179,6 @@ class GanCourse:
         index = code_index(codes, self.net.offsets)[:, drawn]
         out: Tensor = F.embedding_bag(index, self.value, mode="sum")
         return out
-
-
-def read_level(folder: Path) -> GanLevel:
-    """The trained level of a folder (spec.json, weights.safetensors), on the CPU."""
-    level = GanLevel(read_spec(folder))
-    level.load_state_dict(load_file(folder / "weights.safetensors"))
-    return level
 
 
 def _row_of(table: Tensor, codes: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from spark_synth.encoding.join_plan import SetPlan
 from spark_synth.encoding.plan import BELOW, DEGREE, STRUCTURE, SummaryPlan, TablePlan
 from spark_synth.encoding.room import real_room
 from spark_synth.encoding.training_set import TrainingSet
-from spark_synth.models.spec import GeneratorSpec, SetSpec, VaeSpec
+from spark_synth.models.spec import GanSpec, GeneratorSpec, SetSpec, VaeSpec
 from spark_synth.pipeline.outlook import COUNTED, FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.job import FitJob
@@ -63,7 +63,9 @@ def fit_jobs(
                 config.train.patience,
                 config.seed,
                 config.train.checkpoint_minutes * 60,
-                ranks=share.ranks,
+                "cpu",
+                share.ranks,
+                *_tree(config, plans[t], plans, name),
             )
         )
     return jobs
@@ -114,7 +116,19 @@ def _of_family(
         targets = [[k.carried_at, k.carried_at + len(k.carried)] for k in plan.matched if k.carried]
         layers, ancestors = model.message_layers, _ancestors(plan, plans)
         vae = VaeSpec(model.latent, model.beta, layers, layers, ancestors, targets)
-    return replace(spec, family=model.family, vae=vae)
+    gan = GanSpec(network=model.child_network) if model.family == "gan" else None
+    return replace(spec, family=model.family, vae=vae, gan=gan)
+
+
+def _tree(config: RunConfig, plan: TablePlan, plans: Mapping[str, TablePlan], name: str) -> tuple[str, int]:
+    """`parent` and `degrees` of the job `name` (see FitJob): tables of GANs are trained with those that own their rows.
+    Not so where orphans are kept, whose context is not that of an owner."""
+    if config.model_for(plan.table).family != "gan" or name != plan.table:
+        return "", 0
+    owner = plan.owner
+    joined = owner is not None and owner.parent in plans and not owner.orphans
+    together = joined and config.model_for(owner.parent).family == "gan"  # type: ignore[union-attr]
+    return owner.parent if together and owner else "", 0 if plan.fixed else len(plan.degrees)
 
 
 def _ancestors(plan: TablePlan, plans: Mapping[str, TablePlan]) -> list[int]:

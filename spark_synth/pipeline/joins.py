@@ -12,7 +12,7 @@ from spark_synth.schema.joins import Join, edges_first, join_tables, shared
 from spark_synth.schema.model import ForeignKey
 
 OPTIONS = ("edges", "edges_first")
-WITHOUT_SETS = ("copula",)  # families that cannot draw rows given the rows they are joined with
+WITHOUT_SETS = ("copula", "gan")  # families that cannot draw rows given the rows they are joined with
 
 
 def joins_of(config: RunConfig, schema: Schema, owners: Mapping[str, ForeignKey | None]) -> dict[str, Join]:

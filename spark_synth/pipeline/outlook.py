@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from spark_synth.config import RunConfig
+from spark_synth.config import ModelSettings, RunConfig
 from spark_synth.encoding.fit import MAX_SUMMARIES
 from spark_synth.progress import Progress, duration
 from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned_children
@@ -27,6 +27,7 @@ BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
 TABLE_SECONDS = 10  # fitting, writing and comparing a table, however small it is, on a modest machine of two cores
 COUNTED = ("copula",)  # families that are computed in a pass over the rows instead of being trained
+EFFORT = {"graph_vae": 2, "gan": 10}  # of a row, against the default family
 FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
 _EDGES = {
     "neural": "edges by a network",
@@ -74,7 +75,7 @@ def plan_training(
     """Cost and share of every model, from its training rows and sub-columns. parts: the table of each model."""
     counted = {name for name in sizes if config.model_for(parts[name]).family in COUNTED}
     costs = {
-        name: Cost(name, rows, columns, network_width(rows, columns, config.model_for(parts[name]).hidden))
+        name: _cost_of(name, rows, columns, config.model_for(parts[name]), name == parts[name])
         for name, (rows, columns) in sizes.items()
     }
     side_by_side = config.train.parallel_tables or max(1, min(len(costs), where.slots))
@@ -83,6 +84,12 @@ def plan_training(
     trained = [c for name, c in costs.items() if name not in counted]
     shares = plan_shares(trained, limits.max_minutes, where, limits.max_epochs, config.model.batch_rows)
     return costs, shares | {name: counted_share(costs[name]) for name in counted}
+
+
+def _cost_of(name: str, rows: int, columns: int, model: ModelSettings, values: bool) -> Cost:
+    """values: whether these are drawn, not degrees and links, which have a network of the default family."""
+    hidden, effort = network_width(rows, columns, model.hidden), EFFORT.get(model.family, 1) if values else 1
+    return Cost(name, rows, columns * effort, hidden, alone=model.family == "gan")
 
 
 def structure_name(table: str) -> str:

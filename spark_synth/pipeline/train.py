@@ -172,7 +172,8 @@ def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult)
                 "placed": result.placed,
             }
         )
-        history = [(k, e[k], int(e["epoch"])) for e in result.history for k in ("train_loss", "holdout_loss")]
+        told = ("train_loss", "holdout_loss", "collapsed")
+        history = [(k, e[k], int(e["epoch"])) for e in result.history for k in told if k in e]
         nested.log_metrics_history(history)
         measured = {
             "rows_per_second": result.rows_per_second,

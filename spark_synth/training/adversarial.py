@@ -16,7 +16,7 @@ from spark_synth.models.hierarchical_gan import HierarchicalGan
 
 BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
-CRITIC_STEPS = 2  # for one of the generators
+CRITIC_STEPS = 1  # for one of the generators
 MEMORY = 0.99  # of the running mean of the generators' weights
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -36,7 +36,19 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, found: Checkpoint) -> None:
+class Optimizing(Protocol):
+    """What trains a model: an optimizer of torch, or what has its state in the same form."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """With "state": tensors and numbers by name, for each parameter."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse."""
+        ...
+
+
+def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizing, found: Checkpoint) -> None:
     """Write where the training stands; older ones than the one before go."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     for i, slots in optimizer.state_dict()["state"].items():
@@ -51,7 +63,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, tell: Callable[[str], None]
+    folder: Path, model: nn.Module, optimizer: Optimizing, tell: Callable[[str], None]
 ) -> Checkpoint | None:
     """Restore model and optimizer from the newest checkpoint that is whole; None where there is none.
 

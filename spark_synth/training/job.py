@@ -19,6 +19,8 @@ class FitJob:
     folder: where the model goes; scratch: where checkpoints and progress lie. device: where torch trains it.
     seconds: its share of the time budget; checkpoint_seconds: between two checkpoints within an epoch.
     ranks: processes that train it together, each on its own shard of the packs with `batch_rows` rows a step.
+    parent, degrees: of a hierarchical GAN, the table whose rows own these and is trained with them, and how many of the
+    first sub-columns, if not fixed, say how many rows a row owns.
     """
 
     table: str
@@ -39,6 +41,8 @@ class FitJob:
     checkpoint_seconds: float
     device: str = "cpu"
     ranks: int = 1
+    parent: str = ""
+    degrees: int = 0
 
     @property
     def steps(self) -> int:

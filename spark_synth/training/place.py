@@ -87,29 +87,47 @@ def _until_submitted(spark: SparkSession, thread: Thread) -> None:
         thread.join(POLL_SECONDS / 10)
 
 
+def trees(jobs: list[FitJob]) -> list[list[FitJob]]:
+    """Jobs that must be trained in one task: each by itself, those of a hierarchical GAN with those they hang on,
+    owners first."""
+    at = {j.table: j for j in jobs}
+    found: dict[str, list[FitJob]] = {}
+    for job in jobs:
+        path = [job]
+        while path[-1].parent in at:
+            path.append(at[path[-1].parent])
+        group = found.setdefault(path[-1].table, [])
+        group.extend(j for j in path[::-1] if j not in group)
+    return list(found.values())
+
+
 def _run(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
-    plain = [asdict(j) for j in jobs]
+    tasks = trees(jobs)
+    plain = [[asdict(j) for j in task] for task in tasks]
 
     def fit(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         from spark_synth.training.device import device_of, own_gpu, place_of
 
         gpu = own_gpu()
         for frame in frames:
-            jobs = [FitJob(**{**plain[i], "device": device_of(gpu)}) for i in frame["id"]]
-            found = [replace(_fit(job), placed=place_of(gpu)) for job in jobs]
+            found = []
+            for i in frame["id"]:
+                task = [FitJob(**{**job, "device": device_of(gpu)}) for job in plain[i]]
+                found += [replace(result, placed=place_of(gpu)) for result in _fit(task)]
             yield pd.DataFrame({"result": [json.dumps(asdict(r)) for r in found]})
 
-    rows = spark.range(0, len(jobs), 1, len(jobs)).mapInPandas(fit, "result string").collect()
+    rows = spark.range(0, len(tasks), 1, len(tasks)).mapInPandas(fit, "result string").collect()
     return [FitResult(**json.loads(r["result"])) for r in rows]
 
 
-def _fit(job: FitJob) -> FitResult:
+def _fit(jobs: list[FitJob]) -> list[FitResult]:
     from spark_synth.training.fit import fit_table
+    from spark_synth.training.hierarchy import fit_hierarchy
 
     try:
-        return fit_table(job)
+        return fit_hierarchy(jobs) if jobs[0].spec["family"] == "gan" else [fit_table(jobs[0])]
     except Exception as error:  # of which Spark brings the driver no more than the words
-        raise RunError(f"table {job.table}: {type(error).__name__}: {error}") from error
+        raise RunError(f"table {jobs[0].table}: {type(error).__name__}: {error}") from error
 
 
 def _tell(job: FitJob, seen: int, watch: Watch) -> int:

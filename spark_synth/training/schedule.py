@@ -27,6 +27,7 @@ class Cost:
     rows: int
     columns: int
     hidden: int
+    alone: bool = False  # whether one process must train it, however large it is
 
     @property
     def cells(self) -> float:
@@ -75,7 +76,7 @@ def plan_shares(
     """
     most = minutes * 60
     trained = [c for c in costs if c.rows >= MIN_TRAIN_ROWS]
-    large = [c for c in trained if places.ranks_of(c.rows) > 1]
+    large = [c for c in trained if places.ranks_of(c.rows) > 1 and not c.alone]
     small = {c.table: min(c.cells * max_epochs / NOMINAL_CELLS, most) for c in trained if c not in large}
     total, cells = sum(small.values()), sum(c.cells for c in large)
     room = most * places.slots / 2 if large else most * places.slots  # of the cores' time; large ones come first

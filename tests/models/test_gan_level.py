@@ -177,7 +177,7 @@ def test_nothing_to_draw_and_nobody_to_draw_for(network: str, batch: FamilyBatch
         batch.context, batch.lengths, batch.start, batch.size, torch.Generator(), fixed=batch.codes[:, :1]
     )
     assert torch.equal(drawn, batch.codes[:, :1])
-    assert not bare.held_out(replace(batch, codes=drawn)).any()
+    assert not bare.distances(replace(batch, codes=drawn)).any()
 
 
 @pytest.mark.parametrize("network", ["lstm", "cnn"])
@@ -214,7 +214,7 @@ def test_known_codes_stay_and_one_draw_stands_for_all(network: str) -> None:
 
 def test_the_distance_is_that_of_rows_from_real_ones(batch: FamilyBatch) -> None:
     model = level("lstm")
-    first, again = model.held_out(batch), model.held_out(batch)
+    first, again = model.distances(batch), model.distances(batch)
     assert torch.equal(first, again)  # the noise is always the same
     assert not first[0] and first[1] > 0 and first[2] > 0 and not first[GIVEN]
     torch.testing.assert_close(model.loss(batch), first.sum())

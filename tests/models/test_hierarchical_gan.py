@@ -221,6 +221,7 @@ def test_a_generator_that_makes_one_code_has_collapsed() -> None:
     assert collapsed_columns(gan, "items", [batch]) == [0]
 
 
+@pytest.mark.slow  # half a minute each
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_known_conditional_distributions_are_learnt(network: str) -> None:
