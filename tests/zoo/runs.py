@@ -21,10 +21,12 @@ def write(folder: Path, schema: Schema, tables: Tables) -> None:
     save_schema(schema, folder / "schema.yaml")
 
 
-def configured(folder: Path, identifier: str = "made", partitions: int | None = None) -> RunConfig:
+def configured(
+    folder: Path, identifier: str = "made", partitions: int | None = None, family: str = "autoregressive"
+) -> RunConfig:
     """The run of the database in a folder: four epochs of a small network."""
     options: dict[str, object] = {"source.path": folder, "schema": folder / "schema.yaml", "output": folder / "out"}
-    options |= {"train.max_epochs": 4, "model.hidden": 32}
+    options |= {"train.max_epochs": 4, "model.hidden": 32, "model.family": family}
     options |= {"generate.partitions": partitions} if partitions else {}
     return load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier=identifier)
 
