@@ -1,0 +1,129 @@
+"""The experiment of Mami et al. (2022): a classifier learnt from synthetic rows, tested on real ones held out.
+
+    python -m bench.model_compatibility DIR --target players.pos --root players --out OUT \
+        [--families graph_vae autoregressive] [--seeds 3] [--minutes 10]
+
+DIR holds tables and SDV metadata. A fifth of the rows of `--root`, with all that hangs on them, is held out; generators
+are trained on the others. OUT/results.json and OUT/results.md are written anew after every run; a run that is there is
+kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth import pipeline
+from spark_synth.config import RunConfig, load_config
+from spark_synth.evaluation.compatibility import Joined, joined, model_compatibility, privacy_score, sample_of
+from spark_synth.pipeline.stages import Workshop
+from spark_synth.schema import Schema, load_schema
+from spark_synth.schema.names import quote
+from spark_synth.sinks import read_delta, table_target
+from spark_synth.whole import write_json
+
+FOLDS = 5  # one of them is held out
+CONF = Path(__file__).resolve().parents[1] / "conf" / "local.yaml"
+COLUMNS = ("auc_real", "auc_synth", "mc_auc", "f1_real", "f1_synth", "mc_f1", "P")
+
+
+def main() -> None:
+    """See the module."""
+    args = _arguments()
+    out = Path(args.out).absolute()
+    results = json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else []
+    for seed in range(args.seeds):
+        for family in args.families:
+            if not any(r["family"] == family and r["seed"] == seed for r in results):
+                results.append({"family": family, "seed": seed, **_run(args, out, family, seed)})
+                write_json(out / "results.json", results, indent=1)
+                (out / "results.md").write_text(_table(args, results))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source")
+    for name in ("target", "root", "out"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--families", nargs="+", default=["graph_vae", "autoregressive"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--set", nargs="*", default=[], dest="options", help="further options of the run")
+    return parser.parse_args()
+
+
+def _run(args: argparse.Namespace, out: Path, family: str, seed: int) -> dict[str, Any]:
+    """Train on four fifths, generate, and compare; what came out."""
+    fold = out / f"fold-{seed}"
+    config = _config(args, fold / "train", out, family, seed)
+    whole = Workshop(_config(args, Path(args.source), out, family, seed))
+    schema = load_schema(whole.config.schema_path)
+    if not (fold / "done").exists():
+        _split(whole, schema, args.root, fold, seed)
+    run_id = pipeline.train(config)
+    pipeline.generate(config)
+    spark = whole.spark
+    real, test = ({t: spark.read.parquet(f"{fold}/{p}/{t}.parquet") for t in schema.tables} for p in ("train", "test"))
+    synth = {
+        t: read_delta(spark, table_target(config.output, str(config.generate.identifier), t)) for t in schema.tables
+    }
+    table = args.target.split(".")[0]
+    a, b, c = (sample_of(joined(frames, schema, table), schema, seed=seed) for frames in (real, test, synth))
+    return {
+        **model_compatibility(a, b, c, args.target, seed),
+        "P": privacy_score(a, c, seed),
+        **_sizes(a, b, c),
+        "run": run_id,
+    }
+
+
+def _sizes(*samples: Joined) -> dict[str, int]:
+    return {f"rows_{n}": len(s.rows) for n, s in zip(("real", "test", "synth"), samples, strict=True)}
+
+
+def _config(args: argparse.Namespace, source: Path, out: Path, family: str, seed: int) -> RunConfig:
+    options = {
+        "source.path": source,
+        "schema": f"{args.source}/metadata.json",
+        "output": out,
+        "seed": seed,
+        "model.family": family,
+        "train.max_minutes": args.minutes,
+    }
+    told = [f"{k}={v}" for k, v in options.items()] + args.options
+    return load_config(CONF, told, identifier=f"{family}-{seed}")
+
+
+def _split(whole: Workshop, schema: Schema, root: str, fold: Path, seed: int) -> None:
+    """Write both parts as Parquet: rows go with the row of `root` that they hang on, directly."""
+    key = schema.table(root).primary_key
+    parts: dict[str, DataFrame] = {}
+    for t, frame in whole.database().tables.items():
+        named = key if t == root else next(fk.columns for fk in schema.table(t).foreign_keys if fk.parent == root)
+        number = F.pmod(F.xxhash64(F.lit(seed), *[F.col(quote(c)).cast("string") for c in named]), F.lit(FOLDS))
+        parts[t] = frame.withColumn("__fold", number)
+    for t, frame in parts.items():
+        for part, held in (("train", F.col("__fold") > 0), ("test", F.col("__fold") == 0)):
+            frame.where(held).drop("__fold").write.mode("overwrite").parquet(f"{fold}/{part}/{t}.parquet")
+    (fold / "done").touch()
+
+
+def _table(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:
+    """Means and ranges over the seeds, a line each family."""
+    found = pd.DataFrame(results)
+    lines = [f"{Path(args.source).name}, target {args.target}, {found['seed'].nunique()} seeds", ""]
+    lines += ["| family | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
+    for family, rows in found.groupby("family", sort=False):
+        cells = [f"{rows[c].mean():.4f} ({rows[c].min():.4f} to {rows[c].max():.4f})" for c in COLUMNS]
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
