@@ -15,15 +15,13 @@ from spark_synth.environment import Environment
 from spark_synth.errors import UserError
 from spark_synth.yaml_text import load_yaml_mapping, parse_scalar
 
-FAMILIES = ("autoregressive", "copula", "graph_vae", "gan")
-PLANNED_FAMILIES = ("clustered",)
+FAMILIES = ("autoregressive", "copula", "graph_vae", "gan", "clustered")
 _CATALOG_SCHEMA = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 def _known_family(family: object) -> object:
     if family not in FAMILIES:
-        problem = "is not available yet" if family in PLANNED_FAMILIES else "is no model family"
-        raise ValueError(f"{family!r} {problem} (available: {', '.join(FAMILIES)})")
+        raise ValueError(f"{family!r} is no model family (available: {', '.join(FAMILIES)})")
     return family
 
 
@@ -74,6 +72,7 @@ class ModelSettings(_Settings):
     beta: float = Field(default=1.0, gt=0)  # graph_vae: weight of their divergence from the prior
     message_layers: Positive = 4  # graph_vae: layers of messages before the latent numbers, and after them
     child_network: Literal["lstm", "cnn"] = "lstm"  # gan: what makes the rows of a family
+    clusters: Positive = 20  # clustered: of the rows that own families, at most
     edges: Literal["neural", "block", "configuration"] = "neural"  # how a join table chooses its pairs
     edges_first: bool = False  # whether it does so before the rows that it links to have values
 

@@ -91,13 +91,9 @@ def test_a_table_changes_only_what_it_says() -> None:
         ("generate.preserve_tables=a", "option 'generate.preserve_tables': expected a list, got 'a'"),
         ("generate.identifier=../x", "option 'generate.identifier': must be a plain folder name"),
         (
-            "model.family=clustered",
-            "option 'model.family': 'clustered' is not available yet (available: autoregressive, copula, graph_vae, "
-            "gan)",
-        ),
-        (
             "model.family=foo",
-            "option 'model.family': 'foo' is no model family (available: autoregressive, copula, graph_vae, gan)",
+            "option 'model.family': 'foo' is no model family (available: autoregressive, copula, graph_vae, gan, "
+            "clustered)",
         ),
         ("source=abc", "option 'source': expected options, got 'abc'"),
         ("source.format=excel", "option 'source.format': must be 'auto', 'csv', 'parquet', 'delta' or 'sqlite'"),

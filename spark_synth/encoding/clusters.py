@@ -78,6 +78,21 @@ def find_clusters(
     return CodePlan(len(centres), _places(centres)), cluster(F.struct(*views))
 
 
+def point_columns(plan: TablePlan) -> list[Column]:
+    """What `points_of` needs of a row with degrees and summaries."""
+    return _views(plan, 0)
+
+
+def points_of(part: pd.DataFrame, plan: TablePlan) -> np.ndarray:
+    """float64 (n, F): the values, degrees and summaries of rows as coordinates, all features on like scales. part: the
+    columns of `point_columns`."""
+    blocks = _blocks(part.assign(h=0.0), plan, 0)
+    if plan.time:
+        blocks[len(plan.values) + len(plan.summaries)] = np.zeros((len(part), 1))
+    points: np.ndarray = np.nan_to_num(np.concatenate(blocks, 1))
+    return points
+
+
 def _views(plan: TablePlan, axes: int) -> list[Column]:
     views = [value_view(v, plan.columns).alias(f"v{i}") for i, v in enumerate(plan.values)]
     views += [F.col(f"__deg_{i}").cast("double").alias(f"d{i}") for i in range(len(plan.degrees))]

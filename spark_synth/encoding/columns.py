@@ -31,10 +31,12 @@ TIME_NAME = re.compile(r"year|season|date|time|day|seq|month|week", re.IGNORECAS
 
 @dataclass(frozen=True)
 class ColumnSettings:
-    """max_bins: codes per numeric column at most; rare_threshold: rows a category needs, None = by table size."""
+    """max_bins: codes per numeric column at most; rare_threshold: rows a category needs, None = by table size;
+    clusters: of the rows that own these, if families take the courses of real ones, else 0."""
 
     max_bins: int
     rare_threshold: int | None
+    clusters: int = 0
 
     def threshold(self, rows: int) -> int:
         """Rows that a category needs to be emitted: 1 in tiny tables (look-up like), 3 from 1,000 rows, up to 5."""
@@ -69,6 +71,7 @@ def plan_columns(
     plan = TablePlan(name, types, stats.rows, list(table.primary_key), table.reference)
     nulls = {c: stats.nulls(c) for c in table.foreign_key_columns()}
     plan.owner, plan.links = plan_edges(schema, name, owner, nulls)
+    plan.clusters = settings.clusters if plan.owner else 0
     for edge in plan.edges:
         edge.copies = copies.get(edge.name, ())
     plan.unique = unique_sets(df, table, plan)

@@ -1,8 +1,9 @@
 """Fit the plans of all tables: columns first, then what parents carry of their children, then the sequence codecs.
 
-Reads the source tables; writes, below `work`, `rows/<table>` (rows in family order) and `frames/<table>` (the same
-with degrees and family summaries) and, for tables whose rows take part in links, `coded/<table>` (the same with the
-code of the row) as Parquet, so that no later step parses the source or repeats a window.
+Reads the source tables; writes, below `work`, `rows/<table>` (rows in family order), `frames/<table>` (the same with
+degrees and family summaries), for tables whose rows own clustered families, `clustered/<table>` (the same with their
+clusters), for tables whose rows take part in links, `coded/<table>` (the same with the code of the row) as Parquet, so
+that no later step parses the source or repeats a window.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from spark_synth.encoding.derive import find_rules, sort_rules
 from spark_synth.encoding.fit_codes import fit_blocks, fit_codes
 from spark_synth.encoding.fit_time import fit_time
 from spark_synth.encoding.orphans import context_width, fit_orphans
-from spark_synth.encoding.plan import DegreePlan, TablePlan
+from spark_synth.encoding.plan import CLUSTER, DegreePlan, TablePlan
 from spark_synth.encoding.profile import numeric_profiles, value_counts
 from spark_synth.encoding.rows import (
     add_bases,
@@ -33,6 +34,7 @@ from spark_synth.encoding.rows import (
     summary_plans,
 )
 from spark_synth.encoding.sets import plan_set
+from spark_synth.encoding.skeletons import add_clusters
 from spark_synth.encoding.totals import fit_totals
 from spark_synth.encoding.views import quoted
 from spark_synth.schema.graph import filled_last, generation_order, links, owned_children, owners_last
@@ -56,7 +58,9 @@ class Fitted:
 
     def frame(self, spark: SparkSession, table: str) -> DataFrame:
         """The rows of a table with positions, degrees and summaries, and __code if they have codes."""
-        return spark.read.parquet(f"{self.work}/{'coded' if self.plans[table].code else 'frames'}/{table}")
+        clustered = any(s.stat == CLUSTER for s in self.plans[table].summaries)
+        folder = "coded" if self.plans[table].code else "clustered" if clustered else "frames"
+        return spark.read.parquet(f"{self.work}/{folder}/{table}")
 
 
 def fit_database(
@@ -97,9 +101,12 @@ def fit_database(
     frames: dict[str, DataFrame] = {}
 
     def parents(t: str) -> None:
-        frame = _with_children(t, rows, frames, plans, schema, owners)
-        frames[t] = written(frame, f"{work}/frames/{t}")
-        _fit_carried(frames[t], plans[t])
+        frame = written(_with_children(t, rows, frames, plans, schema, owners), f"{work}/frames/{t}")
+        _fit_carried(frame, plans[t])
+        clustered = [c for c, fk in owned_children(t, owners) if plans[c].clusters]
+        for child in clustered:
+            frame = add_clusters(frame, plans[t], plans[child], seed)
+        frames[t] = written(frame, f"{work}/clustered/{t}") if clustered else frame
         fit_totals(frames[t], plans[t], schema)
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)
         note(f"families of {t}")

@@ -22,6 +22,8 @@ from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
 
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
+COURSES = "courses"  # folder of the courses of a table's real families, in that of the table
+CLUSTER = "cluster"  # of the row itself, by which its family takes the course of a real one (encoding.skeletons)
 PLAN_FORMAT = 17  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
@@ -93,7 +95,7 @@ class SummaryPlan:
     table: str
     edge: str
     column: str
-    stat: str  # mean | spread | share:<category> | first | span | degree:<number> | below:<number>
+    stat: str  # mean | spread | share:<category> | first | span | degree:<number> | below:<number> | cluster
     codec: NumericCodec
     at: int = -1
 
@@ -122,6 +124,7 @@ class TablePlan:
     sets: list[SetPlan] = field(default_factory=list)  # edge first: what values are drawn given, beside fixed codes
     blocks: BlockPlan | None = None  # how links are drawn, if not by a network
     unique: list[list[str]] = field(default_factory=list)  # columns with a link whose values never repeat
+    clusters: int = 0  # of the rows that own these, at most, if families take the courses of real ones
     context_cards: list[int] = field(default_factory=list)
     cards: list[int] = field(default_factory=list)
 

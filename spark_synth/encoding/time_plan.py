@@ -50,6 +50,11 @@ class TimePlan:
         return self.per_day or 1
 
     @property
+    def drawn_at(self) -> list[int]:
+        """The sub-columns that are drawn, not computed."""
+        return [self.first_at, self.delta_at, *([self.clock_at] if self.clock else [])]
+
+    @property
     def calendar(self) -> list[str]:
         """Calendar inputs beside the cell."""
         if self.type == "date":

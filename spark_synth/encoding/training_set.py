@@ -15,6 +15,7 @@ from spark_synth.encoding.linked import fill_linked
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.rows import SPLITS
 from spark_synth.encoding.sets import member, nobody, sampled
+from spark_synth.encoding.skeletons import write_skeletons
 from spark_synth.encoding.views import quoted
 
 FEW_FAMILIES = 30  # below it single segments are held out, if families are long
@@ -79,6 +80,18 @@ def write_training_sets(
 
     each([t for t, plan in fitted.plans.items() if not plan.reference], pack)
     return sets
+
+
+def write_courses(
+    spark: SparkSession, fitted: Fitted, segment_rows: int, seed: int, path: Callable[[str], str]
+) -> None:
+    """Write the courses of the families of all clustered tables to the folders that `path` tells, once their training
+    sets are written (see encoding.skeletons)."""
+    for t, plan in fitted.plans.items():
+        if plan.clusters and plan.owner:
+            above = fitted.plans[plan.owner.parent]
+            rows, owners = (encoded_rows(spark, fitted.work, p) for p in (plan, above))
+            write_skeletons(rows, owners, plan, above, segment_rows, path(t), seed)
 
 
 def encoded_rows(spark: SparkSession, work: str, plan: TablePlan) -> DataFrame:

@@ -15,7 +15,7 @@ import torch
 from spark_synth.encoding.plan import STRUCTURE, TablePlan
 from spark_synth.generation.blocks import draw_blocks
 from spark_synth.generation.clock import FOREVER, FamilyClock, segment_bounds
-from spark_synth.generation.masks import Given, Room, Segments, Together
+from spark_synth.generation.masks import Course, Given, Room, Segments, Together
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 from spark_synth.models.base import Masks, Tilt
@@ -104,10 +104,25 @@ def value_codes(
     context, sizes = _context(block, len(model.spec.context_cards)), _sizes(block)
     clock = _clock(plan, block, lengths, context, rng, job.seed)
     fixed, sets = _known(block, "fixed", plan.fixed), _known(block, "sets", sum(s.width for s in plan.sets))
-    masks = _together(clock, _given(job, block, plan.cards), _room(job, context, block))
+    masks = _together(_course(plan, block, clock), _given(job, block, plan.cards), _room(job, context, block))
     codes = model.sample(torch.from_numpy(context), *sizes, generator, clock, masks, fixed, tilt, sets).numpy()
     follow(plan, codes)
     return codes, context, clock
+
+
+def _course(plan: TablePlan, block: pd.DataFrame, clock: FamilyClock | None) -> Masks | None:
+    """What times the rows of a block may have: those of the families whose courses they follow, if they do."""
+    if clock is None or plan.time is None or "__course" not in block:
+        return clock
+    at = plan.time.drawn_at
+    lengths = block["rows"].to_numpy(np.int64)
+    codes = np.full((int(lengths.sum()), len(at)), ABSENT, dtype=np.int64)
+    ends = np.cumsum(lengths)
+    for course, first, rows in zip(block["__course"], ends - lengths, lengths, strict=True):
+        if course is not None:
+            told = np.asarray(course, dtype=np.int64).reshape(-1, len(at))[:rows]
+            codes[first : first + len(told)] = told
+    return Course(dict(zip(at, codes.T, strict=True)), lengths, clock)
 
 
 def _together(*masks: Masks | None) -> Masks | None:

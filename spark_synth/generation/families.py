@@ -12,6 +12,7 @@ from spark_synth.encoding.edge_plan import OwnerPlan
 from spark_synth.encoding.encode import absent
 from spark_synth.encoding.plan import DegreePlan, TablePlan
 from spark_synth.encoding.views import quoted, time_units
+from spark_synth.generation.courses import follow_courses, with_courses
 from spark_synth.generation.degrees import exact_degrees, ownerless, segments
 from spark_synth.generation.orphans import orphan_targets, reserved
 from spark_synth.generation.run import Generation
@@ -82,9 +83,14 @@ def _child(run: Generation, plan: TablePlan) -> tuple[DataFrame, int, int]:
     total = None if given else round(degree.total * run.ratio)
     seen, most = with_partners(run, plan, seen, {c: f"o{i}" for i, c in enumerate(owner.columns)}, owner)
     seen = with_totals(run, plan, owner, seen).drop("__cell")
-    sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
+    follows = bool(plan.clusters) and owner.parent not in run.kept
+    if follows:
+        sized, owned = follow_courses(run, plan, owner, seen, most)
+    else:
+        sized, owned = exact_degrees(seen, F.col(f"__deg_{at}"), degree, total, owner.parent in run.kept, SLACK, most)
     block_rows = _block_rows(degree)
     cut = segments(sized, run.segment_rows, block_rows).drop(f"__deg_{at}", "__most")
+    cut = with_courses(run, plan, cut) if follows else cut
     share = owned / max(1, degree.total) if given else run.ratio
     free = round(owner.null_rows * share)
     if free:

@@ -98,6 +98,31 @@ class Given:
         """Nothing is used up."""
 
 
+class Course:
+    """Implements models.base.Masks: times that follow the course of a real family, where the clock lets them.
+
+    codes: int64 (N,) by time sub-column, of the rows of all families after each other, ABSENT where the course says
+    nothing; lengths: int64 (B,), rows of each family; clock: what times are possible.
+    """
+
+    def __init__(self, codes: Mapping[int, np.ndarray], lengths: np.ndarray, clock: Masks) -> None:
+        self.codes, self.clock = codes, clock
+        self.first = np.cumsum(lengths) - lengths
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, K): the one code of the course, or all that the clock allows."""
+        possible = self.clock.allowed(column, active, step, codes)
+        if column not in self.codes or possible is None:
+            return possible
+        have = self.codes[column][self.first[:active] + step]
+        followed = (np.arange(possible.shape[1]) == have[:, None]) & (possible > 0)
+        allowed: np.ndarray = np.where(followed.any(1, keepdims=True), followed, possible)
+        return allowed
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Nothing is used up."""
+
+
 class Together:
     """Implements models.base.Masks: each sub-column is narrowed by the first of `masks` that has something to say."""
 

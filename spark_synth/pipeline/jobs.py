@@ -117,7 +117,7 @@ def _of_family(
         layers, ancestors = model.message_layers, _ancestors(plan, plans)
         vae = VaeSpec(model.latent, model.beta, layers, layers, ancestors, targets)
     gan = GanSpec(network=model.child_network) if model.family == "gan" else None
-    return replace(spec, family=model.family, vae=vae, gan=gan)
+    return replace(spec, family="autoregressive" if model.family == "clustered" else model.family, vae=vae, gan=gan)
 
 
 def _tree(config: RunConfig, plan: TablePlan, plans: Mapping[str, TablePlan], name: str) -> tuple[str, int]:

@@ -12,7 +12,6 @@ from spark_synth.schema.joins import Join, edges_first, join_tables, shared
 from spark_synth.schema.model import ForeignKey
 
 OPTIONS = ("edges", "edges_first")
-WITHOUT_SETS = ("copula", "gan")  # families that cannot draw rows given the rows they are joined with
 
 
 def joins_of(config: RunConfig, schema: Schema, owners: Mapping[str, ForeignKey | None]) -> dict[str, Join]:
@@ -36,13 +35,5 @@ def joins_of(config: RunConfig, schema: Schema, owners: Mapping[str, ForeignKey 
             raise UserError(
                 f"{option}: {join.link.parent} must be there before {join.owner.parent}, so "
                 f"the edges of {t} cannot be drawn before it; leave the option out or name another owner"
-            )
-    for t in able:
-        values = found[t].link.parent
-        if config.model_for(values).family in WITHOUT_SETS:
-            family = config.model_for(values).family
-            raise UserError(
-                f"table {values}: model.family={family} draws no rows given sets of others, as edges_first of {t} asks "
-                f"for; use autoregressive for {values} or leave edges_first out"
             )
     return {t: replace(join, first=t in able) for t, join in found.items()}

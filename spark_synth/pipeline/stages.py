@@ -18,6 +18,7 @@ from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.failures import plainly
+from spark_synth.pipeline.families import with_families
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
@@ -126,6 +127,7 @@ def plan(config: RunConfig, approve: bool = False) -> None:
     owners = {t: c.key for t, c in choices.items()}
     joins = joins_of(config, schema, owners)
     tell_owners(schema, choices, joins, out)
+    config = with_families(config, owners, joins, rows, out)
     for table in lookup_tables(schema, rows):
         out.note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
     tell_costs(outlook(config, schema, rows, owners, joins, where), config, where.slots, out)

@@ -14,8 +14,10 @@ from spark_synth.config import RunConfig
 from spark_synth.encoding.at_once import each
 from spark_synth.encoding.columns import ColumnSettings
 from spark_synth.encoding.fit import Fitted, fit_database
-from spark_synth.encoding.training_set import TrainingSet, write_training_sets
+from spark_synth.encoding.plan import COURSES
+from spark_synth.encoding.training_set import TrainingSet, write_courses, write_training_sets
 from spark_synth.generation.kept import keep_rows
+from spark_synth.pipeline.families import with_families
 from spark_synth.pipeline.jobs import fit_jobs
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import places, tell_owners
@@ -47,6 +49,7 @@ def train_database(
         where = places(spark, config)
         joins = joins_of(config, database.schema, owners)
         tell_owners(database.schema, choices, joins, progress)
+        config = with_families(config, owners, joins, database.rows, progress)
         package, sets = _prepare(spark, config, database, owners, joins, work, where, progress)
         run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
         jobs = fit_jobs(config, package, sets, work, where)
@@ -98,6 +101,7 @@ def _prepare(
     progress.stage("encode families")
     sets = write_training_sets(spark, fitted, segment_rows, config.train.holdout, where.ranks_of, progress.note)
     names = {t: fk.name if fk else None for t, fk in owners.items()}
+    write_courses(spark, fitted, segment_rows, config.seed, lambda t: str(folder / t / COURSES))
     package = Package(folder, database.schema, fitted.plans, names, segment_rows)
     save_package(package, fitted.blooms)
     for t in package.references:
@@ -128,7 +132,8 @@ def keep_table(spark: SparkSession, fitted: Fitted, table: str, path: str) -> No
 def _column_settings(config: RunConfig) -> Any:  # noqa: ANN401
     def settings(table: str) -> ColumnSettings:
         model = config.model_for(table)
-        return ColumnSettings(model.max_bins, model.rare_threshold)
+        clusters = model.clusters if model.family == "clustered" else 0
+        return ColumnSettings(model.max_bins, model.rare_threshold, clusters)
 
     return settings
 
