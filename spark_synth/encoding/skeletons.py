@@ -7,6 +7,8 @@ and the codes of their times. All else about the rows is drawn given that. A cou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.functions import array_to_vector
@@ -27,15 +29,18 @@ def add_clusters(frame: DataFrame, plan: TablePlan, child: TablePlan, seed: int)
     """`frame`, rows of `plan` with degrees and summaries, with their cluster as one more summary of the families of
     `child`. Clusters are numbered by the mean size of these families, so that neighbours are alike."""
     assert child.owner is not None
+    before, name = replace(plan, summaries=list(plan.summaries)), f"__sum_{len(plan.summaries)}"
     count = max(1, min(child.clusters, plan.rows // CLUSTER_ROWS))
-    plan.summaries.append(
-        SummaryPlan(child.table, child.owner.name, "", CLUSTER, NumericCodec(False, [float(i) for i in range(count)]))
-    )
-    name = f"__sum_{len(plan.summaries) - 1}"
+    numbers = NumericCodec(False, [float(i) for i in range(count)])
+    plan.summaries.append(SummaryPlan(child.table, child.owner.name, "", CLUSTER, numbers))
     if count == 1:
         return frame.withColumn(name, F.lit(0.0))
-    made = pandas_udf(lambda part: pd.Series(list(points_of(part, plan))), "array<double>")  # type: ignore[call-overload]
-    located = frame.withColumn("__point", array_to_vector(made(F.struct(*point_columns(plan)))))
+
+    @pandas_udf("array<double>")  # type: ignore[call-overload,untyped-decorator]
+    def point(part: pd.DataFrame) -> pd.Series:
+        return pd.Series(list(points_of(part, before)))
+
+    located = frame.withColumn("__point", array_to_vector(point(F.struct(*point_columns(before)))))
     found = KMeans(k=count, seed=seed, featuresCol="__point", predictionCol="__cluster").fit(located).transform(located)
     degree = f"__deg_{plan.degree_of(child.table, child.owner.name)}"
     sizes = {r["__cluster"]: r["size"] for r in found.groupBy("__cluster").agg(F.avg(degree).alias("size")).collect()}

@@ -22,7 +22,7 @@ from tests.zoo.checks import check_tables
 from tests.zoo.draws import Tables
 from tests.zoo.runs import configured, generated, write
 
-FAMILIES = ["copula", "graph_vae", "gan"]
+FAMILIES = ["copula", "graph_vae", "gan", "clustered"]
 SHAPES = ["order_lines", "null_link", "self_reference_with_owner", "long_family", "orphans_kept", "everything"]
 DATABASES = ["northwind", "basketball3", "rossmann2014", "employees"]
 
