@@ -198,6 +198,7 @@ def test_partitions_do_not_change_a_row(done: Result, partitions: int) -> None:
         pd.testing.assert_frame_equal(again[name], table)
 
 
+@pytest.mark.slow
 def test_a_huge_family_and_rows_without_an_owner_are_drawn_again(done: Result) -> None:
     """Those alone: nothing else changes, and no key."""
     config = done.config("cut7", generate__partitions=7)

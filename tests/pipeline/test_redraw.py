@@ -78,6 +78,7 @@ def test_every_redraw_differs_and_any_table_can_follow(market: Market, after: Ta
     assert market.manifest("redrawn")["problems"] == []
 
 
+@pytest.mark.slow
 def test_a_wave_may_follow(market: Market, before: Tables) -> None:
     config = market.config("followed")
     pipeline.generate(config)
