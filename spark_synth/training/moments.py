@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.base import Observed
+from spark_synth.models.batch import ABSENT, FamilyBatch, concat
 from spark_synth.models.copula import Copula
 
 RIDGES = (3.0, 30.0, 300.0)  # rows' worth of independence that coefficients are shrunk by: the best on held-out rows
 CLASS_ROWS = 3.0  # rows at the mean of all that the mean of a code's rows is averaged with
 CONSTANT = 1e-6  # variance of a score that says nothing
 EXPLAINED = 0.98  # share of the variance of a normal that its regression may explain
+DRAWN_ROWS, DRAWN_ROUNDS = 10_000, 5  # rows that are drawn to see how frequent their codes are, and how often
+FEW, DAMPED = 2.0, 0.7  # rows that every code has besides; share of what is wrong that one round makes good
 ROUNDS, LARGEST = 4, 1.0  # of bringing frequencies to the real ones, and how far one may go, in nats
 
 
@@ -174,6 +177,7 @@ def fit_copula(
         losses[ridge] = mean_loss(model, held)
     solve(model, moments, min(losses, key=lambda r: losses[r]))
     match_frequencies(model, [*seen, *held])
+    match_drawn(model, concat([*seen, *held]))
     return [plain, (mean_loss(model, seen), mean_loss(model, held))]
 
 
@@ -195,3 +199,58 @@ def match_frequencies(model: Copula, batches: list[FamilyBatch]) -> None:
             hoped = torch.stack([torch.softmax(model.logits(j, x, v), 1).sum(0) for x, v, _ in rows]).sum(0)
             shift = torch.log((real + 0.05) / (hoped + 0.05)).clamp(-LARGEST, LARGEST)
             model.shift[first : first + response.codes] += shift
+
+
+@torch.no_grad()
+def match_drawn(model: Copula, real: FamilyBatch) -> None:
+    """Shift the logits in place until rows that are drawn, given what they themselves drew before, have the code
+    frequencies of `real`: what a regression gets wrong adds up along columns and siblings."""
+    real = _longest_first(real, DRAWN_ROWS)
+    fixed = real.codes[:, : model.spec.fixed] if model.spec.fixed else None
+    given = {j: real.codes[:, j] for j in model.spec.given}
+    for turn in range(DRAWN_ROUNDS):
+        weight = torch.zeros(real.rows, dtype=torch.float64)
+        codes = model.sample(
+            real.context,
+            real.lengths,
+            real.start,
+            real.size,
+            torch.Generator().manual_seed(turn),
+            masks=_Pattern(real),
+            fixed=fixed,
+            observed=Observed(given, weight),
+        )
+        for j, response in model.columns.items():
+            wanted, made = (
+                torch.bincount(c[c[:, j] != ABSENT, j], minlength=response.codes) + FEW for c in (real.codes, codes)
+            )
+            first = int(model.own.offsets[j])
+            shift = torch.log(wanted / made).clamp(-LARGEST, LARGEST)
+            model.shift[first : first + response.codes] += DAMPED * shift
+
+
+class _Pattern:
+    """Implements models.base.Masks: sub-columns that do not apply to the real rows do not apply to drawn ones."""
+
+    def __init__(self, real: FamilyBatch) -> None:
+        self.there = (real.codes != ABSENT).numpy()
+        self.first = (torch.cumsum(real.lengths, 0) - real.lengths).numpy()
+
+    def allowed(self, column: int, active: int, step: int, codes: np.ndarray) -> np.ndarray | None:
+        """bool (active, 1)."""
+        allowed: np.ndarray = self.there[self.first[:active] + step, column][:, None]
+        return allowed
+
+    def drawn(self, codes: np.ndarray) -> None:
+        """Nothing is used up."""
+
+
+def _longest_first(batch: FamilyBatch, rows: int) -> FamilyBatch:
+    """The first families with about `rows` rows, those of most rows first, as they are drawn."""
+    kept = max(1, int((torch.cumsum(batch.lengths, 0) <= rows).sum()))
+    order = torch.argsort(batch.lengths[:kept], descending=True, stable=True)
+    lengths = batch.lengths[order]
+    first = (torch.cumsum(batch.lengths, 0) - batch.lengths)[order]
+    inner = torch.arange(int(lengths.sum())) - torch.repeat_interleave(torch.cumsum(lengths, 0) - lengths, lengths)
+    at = torch.repeat_interleave(first, lengths) + inner
+    return FamilyBatch(batch.codes[at], batch.context[order], lengths, batch.start[order], batch.size[order])
