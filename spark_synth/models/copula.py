@@ -136,6 +136,7 @@ class Response:
         self.codes, self.occurs = len(counts), counts > 0
         self.shares = counts / counts.sum().clamp(min=1)
         self.units, self.share_beside = (0, 0), 0.0
+        self.explained = [0.0, 0.0]  # variance of the normal that its regression explains, by variant
         places = places_in_order(features)
         self.ordered = places is not None
         if places is None:

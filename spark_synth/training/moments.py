@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spark_synth.models.base import Observed
 from spark_synth.models.batch import ABSENT, FamilyBatch, concat
@@ -20,6 +21,7 @@ RIDGES = (3.0, 30.0, 300.0)  # rows' worth of independence that coefficients are
 CLASS_ROWS = 3.0  # rows at the mean of all that the mean of a code's rows is averaged with
 CONSTANT = 1e-6  # variance of a score that says nothing
 EXPLAINED = 0.98  # share of the variance of a normal that its regression may explain
+SOFTER = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)  # shares of the regressions that are tried
 DRAWN_ROWS, DRAWN_ROUNDS = 10_000, 5  # rows that are drawn to see how frequent their codes are, and how often
 FEW, DAMPED = 2.0, 0.7  # rows that every code has besides; share of what is wrong that one round makes good
 ROUNDS, LARGEST = 4, 1.0  # of bringing frequencies to the real ones, and how far one may go, in nats
@@ -130,6 +132,7 @@ def _regress(
     model.weights[v, known, response.units[0]] = slopes.float()
     model.weights[v, 0, response.units[0]] = float(mean[at] / share - slopes @ mean[known])
     model.scale[v, j] = (whole - explained) ** 0.5
+    response.explained[v] = explained
 
 
 def _discriminate(
@@ -176,6 +179,7 @@ def fit_copula(
         solve(model, moments, ridge)
         losses[ridge] = mean_loss(model, held)
     solve(model, moments, min(losses, key=lambda r: losses[r]))
+    soften(model, moments, seen)
     match_frequencies(model, [*seen, *held])
     match_drawn(model, concat([*seen, *held]))
     return [plain, (mean_loss(model, seen), mean_loss(model, held))]
@@ -185,6 +189,41 @@ def fit_copula(
 def mean_loss(model: Copula, batches: list[FamilyBatch]) -> float:
     """Mean negative log likelihood of the rows of `batches`, in nats."""
     return sum(float(model.column_losses(b).sum()) for b in batches) / sum(b.rows for b in batches)
+
+
+@torch.no_grad()
+def soften(model: Copula, moments: Moments, seen: list[FamilyBatch]) -> None:
+    """Shrink the regressions in place as far as `seen` gets likelier by it, column by column.
+
+    Where many columns are coarse (half of a row are zeros), the correlations of the normals behind them, each taken by
+    itself, need not fit together, and the regressions on all of them promise too much.
+    """
+    known = [(*model.known(b), b.codes) for b in seen]
+    means = [moments.products[v, 0] / moments.rows[v].clamp(min=1) for v in range(model.variants)]
+    for j, response in model.columns.items():
+        if not response.ordered:
+            continue
+        rows = [(x[there], v[there], c[there, j]) for x, v, c in known for there in [c[:, j] != ABSENT]]
+        unit = response.units[0]
+        slopes, spread = model.weights[:, :, unit].clone(), model.scale[:, j].clone()
+        losses = {}
+        for share in SOFTER:
+            for v in range(model.variants):
+                _shrink(model, v, j, slopes[v], float(spread[v]), share, means[v].float())
+            losses[share] = sum(float(F.cross_entropy(model.logits(j, x, v), c, reduction="sum")) for x, v, c in rows)
+        best = min(losses, key=lambda s: losses[s])
+        for v in range(model.variants):
+            _shrink(model, v, j, slopes[v], float(spread[v]), best, means[v].float())
+
+
+def _shrink(model: Copula, v: int, j: int, slopes: Tensor, spread: float, share: float, mean: Tensor) -> None:
+    """`share` of the slopes (D,) of a column in order, whose normal had the spread `spread` about their whole; what
+    they no longer explain is spread, and the mean stays."""
+    unit = model.columns[j].units[0]
+    kept = slopes * share
+    kept[0] = slopes[0] + (1 - share) * float(slopes[1:] @ mean[1:])
+    model.weights[v, :, unit] = kept
+    model.scale[v, j] = (spread**2 + (1 - share**2) * max(0.0, model.columns[j].explained[v])) ** 0.5
 
 
 @torch.no_grad()
