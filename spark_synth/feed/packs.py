@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from pyarrow.dataset import dataset
 
-from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.batch import FamilyBatch, rebatched
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # petastorm still names pyarrow APIs that are deprecated
@@ -69,14 +69,7 @@ class PackFeed:
         self.reader.join()
 
     def __iter__(self) -> Iterator[FamilyBatch]:
-        waiting: list[FamilyBatch] = []
-        rows = 0
-        for pack in self._shuffled():
-            waiting.append(pack)
-            rows += pack.rows
-            if rows >= self.batch_rows:
-                yield concat(waiting)
-                waiting, rows = [], 0
+        yield from rebatched(self._shuffled(), self.batch_rows)
 
     def _shuffled(self) -> Iterator[FamilyBatch]:
         """Packs in random order: each goes out when a later one takes its place in the buffer."""

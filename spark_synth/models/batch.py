@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,3 +85,17 @@ def concat(batches: list[FamilyBatch]) -> FamilyBatch:
         size=torch.cat([b.size for b in batches]),
         sets=torch.cat(sets) if sets else None,
     )
+
+
+def rebatched(packs: Iterable[FamilyBatch], rows: int) -> Iterator[FamilyBatch]:
+    """The same families in batches of about `rows` rows."""
+    waiting: list[FamilyBatch] = []
+    held = 0
+    for pack in packs:
+        waiting.append(pack)
+        held += pack.rows
+        if held >= rows:
+            yield concat(waiting)
+            waiting, held = [], 0
+    if waiting:
+        yield concat(waiting)

@@ -11,7 +11,7 @@ before it, so it has coefficients of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,10 +22,10 @@ from spark_synth.models.base import Course, Outline
 from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.network import GeneratorNetwork
 from spark_synth.models.order import places_in_order
+from spark_synth.models.outputs import IMPOSSIBLE, drawn_columns
 from spark_synth.models.scores import Scores, normal_scores
 from spark_synth.models.spec import GeneratorSpec
 
-IMPOSSIBLE = -1e4
 PLACES = 3  # numbers that tell the place of a row in its family
 LEAST = 1e-12  # chance of a code in order
 
@@ -47,9 +47,7 @@ class Copula(GeneratorNetwork):
         super().__init__(spec)
         features, _ = spec.code_features()
         frequencies = [torch.tensor(f, dtype=torch.float64) for f in spec.frequencies]
-        self.columns = {
-            j: Response(features[j], frequencies[j]) for j in range(spec.fixed, len(spec.cards)) if j not in spec.given
-        }
+        self.columns = {j: Response(features[j], frequencies[j]) for j in drawn_columns(spec)}
         first = 0
         for response in self.columns.values():
             response.units = (first, first + response.width)
@@ -82,14 +80,10 @@ class Copula(GeneratorNetwork):
         """(C,): negative log likelihood of the drawn sub-columns, in nats summed over rows."""
         losses = self.shift.new_zeros(len(self.spec.cards))
         known, variant = self.known(batch)
-        for j, logits in self.code_logits(known, variant):
+        for j in self.columns:
+            logits = self.logits(j, known, variant)
             losses[j] = F.cross_entropy(logits, batch.codes[:, j], ignore_index=ABSENT, reduction="sum")
         return losses
-
-    def code_logits(self, known: Tensor, variant: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """For each drawn sub-column: its number, and logits (N, K) given the real codes before it."""
-        for j in self.columns:
-            yield j, self.logits(j, known, variant)
 
     def known(self, batch: FamilyBatch) -> tuple[Tensor, Tensor]:
         """float32 (N, D): the regressors of all rows of a batch, whole rows; and which coefficients they take (N,)."""

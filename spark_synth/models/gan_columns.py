@@ -17,13 +17,13 @@ from torch.nn import functional as F
 
 from spark_synth.models.batch import ABSENT
 from spark_synth.models.order import places_in_order
+from spark_synth.models.outputs import IMPOSSIBLE, drawn_columns
 from spark_synth.models.spec import GeneratorSpec
 
 MODES = 5  # of an ordered sub-column, at most
 ROUNDS = 60  # of expectation maximisation
 LIGHT = 0.01  # share of the rows below which a mode is dropped
 REACH = 4.0  # standard deviations of its mode that an offset of 1 stands for
-IMPOSSIBLE = -1e4
 TEMPERATURE = 0.5  # of the Gumbel-softmax
 
 
@@ -121,7 +121,7 @@ class MixedColumns(nn.Module):
         super().__init__()
         features, _ = spec.code_features()
         self.spec = spec
-        self.drawn = [j for j in range(spec.fixed, len(spec.cards)) if j not in spec.given]
+        self.drawn = drawn_columns(spec)
         self.modes: dict[int, Modes] = {}
         for j in self.drawn:
             place = places_in_order(features[j])

@@ -12,10 +12,10 @@ from spark_synth.encoding.plan import BELOW, DEGREE, STRUCTURE, SummaryPlan, Tab
 from spark_synth.encoding.room import real_room
 from spark_synth.encoding.training_set import TrainingSet
 from spark_synth.models.spec import GanSpec, GeneratorSpec, SetSpec, VaeSpec
-from spark_synth.pipeline.outlook import COUNTED, FIXED_COST, plan_training, structure_name
+from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.job import FitJob
-from spark_synth.training.schedule import Places, head_width
+from spark_synth.training.schedule import COUNTED, Places, head_width
 
 TIED_ROWS = 300  # rows that a table needs for its values to be learnt from its code
 

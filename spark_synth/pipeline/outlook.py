@@ -17,7 +17,16 @@ from spark_synth.schema.graph import OwnerChoice, generation_order, links, owned
 from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.training.fit import HOLDOUT_ROWS, SEEN_ROWS
-from spark_synth.training.schedule import Cost, Places, Share, counted_share, head_width, network_width, plan_shares
+from spark_synth.training.schedule import (
+    COUNTED,
+    Cost,
+    Places,
+    Share,
+    counted_share,
+    head_width,
+    network_width,
+    plan_shares,
+)
 
 WORKER_BYTES = 0.9e9  # a Python worker with torch and Spark's Arrow batches
 STATE_BYTES = 16  # a weight, its gradient and the two moments of its optimiser
@@ -26,7 +35,6 @@ CODES = 16  # codes of a sub-column, on average
 BLOCK_ROWS = 32_768  # rows drawn together, about
 GENERATED_CELLS = 30e6  # cells (see training.schedule) that one modest CPU core draws per second
 TABLE_SECONDS = 10  # fitting, writing and comparing a table, however small it is, on a modest machine of two cores
-COUNTED = ("copula",)  # families that are computed in a pass over the rows instead of being trained
 EFFORT = {"graph_vae": 2, "gan": 10}  # of a row, against the default family
 FIXED_COST = 4  # sub-columns' worth of work that the known ones of a row take together
 _EDGES = {

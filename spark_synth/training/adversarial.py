@@ -32,13 +32,13 @@ class Alternation:
     """Optimizers of a hierarchical GAN, and the running mean of its generators' weights, which makes better rows than
     the weights of any one step (Yazici et al., ICLR 2019)."""
 
-    def __init__(self, gan: HierarchicalGan, rate: float = 5e-4, critic_rate: float | None = None) -> None:
+    def __init__(self, gan: HierarchicalGan, rate: float = 5e-4) -> None:
         self.gan = gan
         levels = list(gan.levels.values())
         makers = [p for x in levels for part in (x.generator, x.recogniser) for p in part.parameters()]
         critics = [p for x in levels for p in x.critic.parameters()]
         self.makers = torch.optim.Adam(makers, lr=rate, betas=BETAS, weight_decay=DECAY)
-        self.critics = torch.optim.Adam(critics, lr=critic_rate or rate, betas=BETAS)
+        self.critics = torch.optim.Adam(critics, lr=rate, betas=BETAS)
         self.means = [p.detach().clone() for p in makers]
         self.turns = 0
 
@@ -83,11 +83,10 @@ class Alternation:
             mean.copy_(stored)
         self.turns = state["turns"]
 
-    def set_rate(self, rate: float, critic_rate: float | None = None) -> None:
+    def set_rate(self, rate: float) -> None:
         """Of the turns that follow."""
-        for optimizer, of in ((self.makers, rate), (self.critics, critic_rate or rate)):
-            for group in optimizer.param_groups:
-                group["lr"] = of
+        for group in (*self.makers.param_groups, *self.critics.param_groups):
+            group["lr"] = rate
 
     def _learn(self, part: str) -> None:
         """Gradients are taken for one side alone; those to what it sees of the other side pass through it."""

@@ -18,7 +18,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from safetensors.torch import load_file
 
-from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.batch import FamilyBatch, concat, rebatched
 from spark_synth.models.copula import Copula
 from spark_synth.models.scores import Scores, code_scores
 from spark_synth.models.spec import GeneratorSpec
@@ -104,15 +104,9 @@ def summed(job: FitJob, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame
 
     torch.set_num_threads(1)  # one core per task
     model = _started(job)
-    moments, waiting = Moments.none(model), list[FamilyBatch]()
-    for frame in frames:
-        for pack in packs_of(frame, job.shape):
-            waiting.append(pack)
-            if sum(p.rows for p in waiting) >= BATCH_ROWS:
-                moments.add(model, concat(waiting))
-                waiting = []
-    if waiting:
-        moments.add(model, concat(waiting))
+    moments = Moments.none(model)
+    for batch in rebatched((pack for frame in frames for pack in packs_of(frame, job.shape)), BATCH_ROWS):
+        moments.add(model, batch)
     part = TaskContext.get().partitionId()  # type: ignore[union-attr]
     yield pd.DataFrame({"part": [part], "sums": [moments.vector().tobytes()]})
 

@@ -7,6 +7,7 @@ import socket
 
 import torch
 from pyspark import TaskContext
+from torch import Tensor
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,3 +35,17 @@ def device_of(gpu: str | None) -> str:
 def place_of(gpu: str | None) -> str:
     """This host and the GPU of a task, in words."""
     return f"{socket.gethostname()}, {'CPU' if gpu is None else f'GPU {gpu}'}"
+
+
+def random_state(device: str) -> Tensor:
+    """uint8: the state of the random numbers that torch draws on a device."""
+    return torch.cuda.get_rng_state(device) if device.startswith("cuda") else torch.get_rng_state()
+
+
+def set_random_state(device: str, state: Tensor) -> None:
+    """Go on with these random numbers."""
+    own = state.clone()  # torch reads the state from where its memory begins
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(own, device)
+    else:
+        torch.set_rng_state(own)

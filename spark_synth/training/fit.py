@@ -11,7 +11,7 @@ import torch
 
 from spark_synth.feed import read_packs
 from spark_synth.models.autoregressive import Autoregressive
-from spark_synth.models.batch import FamilyBatch, concat
+from spark_synth.models.batch import rebatched
 from spark_synth.models.families import build
 from spark_synth.models.graph_vae import GraphVae
 from spark_synth.models.marginals import match_marginals
@@ -52,11 +52,11 @@ def fit_table(job: FitJob, ranks: Ranks = ALONE) -> FitResult:
         spec = ranks.told(lambda: with_associations(frequent, seen))
         model = build(spec).to(job.device)
         holdout = read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)
-        holdout = [b.to(job.device) for b in _rebatch(holdout, job.batch_rows)]
+        holdout = [b.to(job.device) for b in rebatched(holdout, job.batch_rows)]
         result = Loop(job, model, holdout, ranks).run()
         if not ranks.leads:
             return result
-        seen = [b.to(job.device) for b in _rebatch(seen, job.batch_rows)]
+        seen = [b.to(job.device) for b in rebatched(seen, job.batch_rows)]
         if isinstance(model, Autoregressive):
             model = with_ties(model, own + above, seen, holdout)
             result.tables = sum(len(s) for s in model.spec.pairs.values())
@@ -70,15 +70,3 @@ def fit_table(job: FitJob, ranks: Ranks = ALONE) -> FitResult:
     write_json(folder / "spec.json", spec.to_json())
     write_json(folder / "result.json", asdict(result))
     return result
-
-
-def _rebatch(packs: list[FamilyBatch], rows: int) -> list[FamilyBatch]:
-    """The same families in batches of about `rows` rows."""
-    out: list[FamilyBatch] = []
-    waiting: list[FamilyBatch] = []
-    for pack in packs:
-        waiting.append(pack)
-        if sum(p.rows for p in waiting) >= rows:
-            out.append(concat(waiting))
-            waiting = []
-    return out + ([concat(waiting)] if waiting else [])

@@ -26,6 +26,7 @@ from spark_synth.models.hierarchical_gan import HierarchicalGan
 from spark_synth.models.spec import GeneratorSpec
 from spark_synth.training.adversarial import Alternation, collapsed_columns
 from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_weights
+from spark_synth.training.device import random_state, set_random_state
 from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
 from spark_synth.training.loop import STALE, tell
 from spark_synth.whole import write_json
@@ -166,7 +167,7 @@ class Hierarchy:
             "seconds": time.monotonic() - self.began,
             "ended": self.ended,
         }
-        random = torch.stack([self._random()])
+        random = torch.stack([random_state(self.first.device)])
         slots = Slots(self.alternation)
         save_checkpoint(self.scratch, self.gan, slots, Checkpoint(self.step, self.best, random, state))
         self.saved = time.monotonic()
@@ -183,15 +184,7 @@ class Hierarchy:
         self.best_distance = math.inf if state["distance"] is None else state["distance"]
         self.results = {t: FitResult(**r) for t, r in state["results"].items()}
         self.alternation.turns, self.seconds, self.ended = state["turns"], state["seconds"], state["ended"]
-        own = found.random[0].clone()
-        if self.first.device.startswith("cuda"):
-            torch.cuda.set_rng_state(own, self.first.device)
-        else:
-            torch.set_rng_state(own)
-
-    def _random(self) -> Tensor:
-        device = self.first.device
-        return torch.cuda.get_rng_state(device) if device.startswith("cuda") else torch.get_rng_state()
+        set_random_state(self.first.device, found.random[0])
 
 
 class Slots:

@@ -23,6 +23,7 @@ from spark_synth.feed import Ahead, PackFeed
 from spark_synth.models.batch import FamilyBatch
 from spark_synth.models.network import GeneratorNetwork
 from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from spark_synth.training.device import random_state, set_random_state
 from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
 from spark_synth.training.ranks import ALONE, Ranks
 from spark_synth.training.step import held_out_loss, make_optimizer, train_step
@@ -130,7 +131,7 @@ class Loop:
     def _save(self) -> None:
         self.result.seconds = self._seconds()
         loss, rows = self.ranks.summed(float(self.loss), self.rows)
-        random = self.ranks.stacked(self._random())
+        random = self.ranks.stacked(random_state(self.job.device))
         if self.ranks.leads:
             state = {"result": asdict(self.result), "loss": loss, "rows": rows}
             save_checkpoint(self.scratch, self.model, self.optimizer, Checkpoint(self.step, self.best, random, state))
@@ -152,18 +153,11 @@ class Loop:
             self.loss, self.rows = torch.full_like(self.loss, found.state["loss"]), int(found.state["rows"])
         if len(found.random) != self.ranks.count:  # trained by more or fewer ranks: this epoch goes on with other draws
             return
-        own = found.random[self.ranks.rank].clone()  # torch reads the state from where its memory begins
-        if self._on_gpu:
-            torch.cuda.set_rng_state(own, self.job.device)
-        else:
-            torch.set_rng_state(own)
+        set_random_state(self.job.device, found.random[self.ranks.rank])
 
     @property
     def _on_gpu(self) -> bool:
         return self.job.device.startswith("cuda")
-
-    def _random(self) -> Tensor:
-        return torch.cuda.get_rng_state(self.job.device) if self._on_gpu else torch.get_rng_state()
 
     def _tell(self, entry: dict[str, Any]) -> None:
         if self.ranks.leads:

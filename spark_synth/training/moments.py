@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from spark_synth.models.base import Observed
 from spark_synth.models.batch import ABSENT, FamilyBatch, concat
 from spark_synth.models.copula import Copula
+from spark_synth.training.step import held_out_loss
 
 RIDGES = (3.0, 30.0, 300.0)  # rows' worth of independence that coefficients are shrunk by: the best on held-out rows
 CLASS_ROWS = 3.0  # rows at the mean of all that the mean of a code's rows is averaged with
@@ -174,21 +175,15 @@ def fit_copula(
     seen, held: samples of the training rows and of the held-out ones.
     """
     losses = {}
-    plain = mean_loss(model, seen), mean_loss(model, held)
+    plain = held_out_loss(model, seen), held_out_loss(model, held)
     for ridge in RIDGES:
         solve(model, moments, ridge)
-        losses[ridge] = mean_loss(model, held)
+        losses[ridge] = held_out_loss(model, held)
     solve(model, moments, min(losses, key=lambda r: losses[r]))
     soften(model, moments, seen)
     match_frequencies(model, [*seen, *held])
     match_drawn(model, concat([*seen, *held]))
-    return [plain, (mean_loss(model, seen), mean_loss(model, held))]
-
-
-@torch.no_grad()
-def mean_loss(model: Copula, batches: list[FamilyBatch]) -> float:
-    """Mean negative log likelihood of the rows of `batches`, in nats."""
-    return sum(float(model.column_losses(b).sum()) for b in batches) / sum(b.rows for b in batches)
+    return [plain, (held_out_loss(model, seen), held_out_loss(model, held))]
 
 
 @torch.no_grad()

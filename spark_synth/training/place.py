@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_synth.errors import RunError, UserError
 from spark_synth.training.job import FitJob, FitResult
+from spark_synth.training.schedule import COUNTED
 
 Watch = Callable[[str, dict[str, Any]], None]
 POLL_SECONDS = 1.0
@@ -30,7 +31,7 @@ def train_tables(spark: SparkSession, jobs: list[FitJob], watch: Watch) -> dict[
     """
     results: list[FitResult] = []
     failures: list[BaseException] = []
-    counted = [j for j in jobs if j.spec["family"] == "copula"]
+    counted = [j for j in jobs if j.spec["family"] in COUNTED]
     trained = [j for j in jobs if j not in counted]
     large, small = [j for j in trained if j.ranks > 1], [j for j in trained if j.ranks == 1]
 

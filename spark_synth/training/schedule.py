@@ -16,6 +16,7 @@ ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (re
 MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
 MIN_STEPS = 32  # steps an epoch should have at least
 NARROWEST = 32  # hidden units of the smallest tables
+COUNTED = ("copula",)  # families that are computed in a pass over the rows instead of being trained
 GRACE = 1.5  # how far a table may overrun its share before the clock stops it
 
 
