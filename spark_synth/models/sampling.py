@@ -38,8 +38,9 @@ def draw_families(
     for step in range(int(rows[0]) if len(rows) else 0):
         active = int((rows > step).sum())
         at = first[:active] + step
-        course.begin(codes[at], at, outline.start[:active] + step, outline.size[:active])
-        codes[at] = drawer.row(step, at, codes[at])
+        row = codes[at]
+        course.begin(row, at, outline.start[:active] + step, outline.size[:active])
+        codes[at] = drawer.row(step, at, row)
     return codes
 
 
