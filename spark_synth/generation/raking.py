@@ -61,11 +61,23 @@ def raked(run: Generation, plan: TablePlan, families: Families, job: BlockJob) -
         aims += [_real_aim(run, plan, k.level_at, NEAR) for k in plan.matched if k.levels]
     if plan.code and plan.code.clusters > 1 and not plan.blocks:
         aims.append(_real_aim(run, plan, plan.code.at, balanced))
+    if not aims:
+        return {}
+    every = -(-families.blocks // RAKE_BLOCKS)
+    sample = families.cut.where(F.col("block") % every == 0).persist()  # else every round would find them again
+    try:
+        return _fitted(run, plan, aims, sample, -(-families.blocks // every), rounds, job)
+    finally:
+        sample.unpersist()
+
+
+def _fitted(
+    run: Generation, plan: TablePlan, aims: list[_Aim], sample: DataFrame, blocks: int, rounds: int, job: BlockJob
+) -> dict[int, np.ndarray]:
+    """What brings the expected counts of a sample nearest to the aims, found in at most so many rounds."""
     tilt = {a.at: np.zeros(a.codes) for a in aims}
     best, nearest = tilt, np.inf
-    every = -(-families.blocks // RAKE_BLOCKS)
-    sample, blocks = families.cut.where(F.col("block") % every == 0), -(-families.blocks // every)
-    for n in range(1 + rounds if aims else 0):
+    for n in range(1 + rounds):
         rows = run.per_block(sample, blocks, _expecting(replace(job, tilt=tilt), plan.structure > 0), EXPECTED)
         expected = list(zip(_summed(rows, aims), aims, strict=True))
         far = [_far(counts, aim) for counts, aim in expected]

@@ -89,6 +89,7 @@ def rank_process(rank: int) -> int:
 
 
 @pytest.mark.timeout(900)  # it starts two drivers and three pairs of ranks
+@pytest.mark.slow
 def test_a_rank_that_is_killed_costs_no_more_than_its_checkpoint(master: str, packs: str, tmp_path: Path) -> None:
     """Killed within an epoch; the stage starts again on both executors, and the weights are those of an undisturbed
     training. Both ranks have a GPU of their own, and tables that one executor trains alone are trained as ever."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,6 +151,15 @@ class Market:
         """The manifest of a synthetic database."""
         found: dict[str, Any] = json.loads((self.folder / "out" / identifier / "manifest.json").read_text())
         return found
+
+    def finish(self, identifier: str) -> None:
+        """A finished database of this name: a copy of the one that is generated when the first is asked for."""
+        out = self.folder / "out"
+        if not (out / "finished").exists():
+            pipeline.generate(self.config("finished"))
+        shutil.copytree(out / "finished", out / identifier)
+        manifest = out / identifier / "manifest.json"
+        manifest.write_text(manifest.read_text().replace(f"{out}/finished/", f"{out}/{identifier}/"))
 
 
 def train_market(folder: Path) -> Market:

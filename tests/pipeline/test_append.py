@@ -19,7 +19,7 @@ Tables = dict[str, pd.DataFrame]
 @pytest.fixture(scope="module")
 def before(market: Market) -> Tables:
     """A database as it is before anything is appended."""
-    pipeline.generate(market.config("waves"))
+    market.finish("waves")
     return market.tables("waves")
 
 

@@ -145,6 +145,8 @@ def test_bad_data_is_refused(
         ("generate.ratio=-1", "generate.ratio"),
         ("generate.identifier=a/b", "generate.identifier"),
         ("model.family=gann", "model.family"),
+        ("tables.a.model.family=clustered", "table a: model.family=clustered needs rows that own these"),
+        ("tables.c.model.family=gan", "option tables.c: no such table in the schema (a, b)"),
         ("break_edges=[b.x]", "break_edges: no foreign key 'b.x' (did you mean 'b.a'?)"),
         ("source.path=/nowhere", "/nowhere"),
         ("output=/proc/nothing", "/proc/nothing"),

@@ -190,7 +190,8 @@ def test_a_second_run_has_nothing_to_do(done: Result) -> None:
     assert before == {p: p.stat().st_mtime_ns for p in done.folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("partitions", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", [1, 7])
 def test_partitions_do_not_change_a_row(done: Result, partitions: int) -> None:
     config = done.config(f"cut{partitions}", generate__partitions=partitions)
     again = tables_of(pipeline.generate(config, done.manifest["run_id"]))
@@ -232,6 +233,7 @@ def assert_others_stay(before: Tables, after: Tables, again: dict[str, set[Any]]
         pd.testing.assert_frame_equal(stays[0].reset_index(drop=True), stays[1].reset_index(drop=True))
 
 
+@pytest.mark.slow
 def test_half_of_it_with_a_preserved_table(done: Result, shop: Path) -> None:
     config = done.config("half", generate__ratio=0.5, generate__preserve_tables="[products]")
     half, real = tables_of(pipeline.generate(config, done.manifest["run_id"])), real_tables(shop)
@@ -240,6 +242,7 @@ def test_half_of_it_with_a_preserved_table(done: Result, shop: Path) -> None:
     pd.testing.assert_frame_equal(half["products"], ordered(real["products"], "products"), check_dtype=False)
 
 
+@pytest.mark.slow
 def test_three_times_of_it_with_another_seed(done: Result, shop: Path) -> None:
     config = done.config("triple", generate__ratio=3, seed=1)
     triple, real = tables_of(pipeline.generate(config, done.manifest["run_id"])), real_tables(shop)

@@ -15,7 +15,7 @@ from spark_synth.config import load_config
 from spark_synth.schema import Schema, save_schema
 from tests.places import CONF
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
 
 USERS, ITEMS, KINDS = 800, 240, 3
 Tables = dict[str, pd.DataFrame]
@@ -49,7 +49,7 @@ def figures(tables: Tables) -> tuple[float, float]:
 EDGES_FIRST = {"model.edges_first": True, "model.edges": "block"}
 
 
-WAYS = [pytest.param({}, id="owner first"), pytest.param(EDGES_FIRST, id="edges first", marks=pytest.mark.slow)]
+WAYS = [pytest.param({}, id="owner first"), pytest.param(EDGES_FIRST, id="edges first")]
 
 
 @pytest.fixture(scope="module", params=WAYS)

@@ -21,7 +21,7 @@ Tables = dict[str, pd.DataFrame]
 @pytest.fixture(scope="module")
 def before(market: Market) -> Tables:
     """A finished database."""
-    pipeline.generate(market.config("redrawn"))
+    market.finish("redrawn")
     return market.tables("redrawn")
 
 
@@ -59,6 +59,7 @@ def test_new_rows_are_as_faithful_to_their_owners(before: Tables, after: Tables)
         assert means["wholesale"] > 5 * means["retail"]
 
 
+@pytest.mark.slow
 def test_every_redraw_differs_and_any_table_can_follow(market: Market, after: Tables) -> None:
     config = market.config("redrawn")
     pipeline.generate(config, table="orders")
@@ -80,8 +81,8 @@ def test_every_redraw_differs_and_any_table_can_follow(market: Market, after: Ta
 
 @pytest.mark.slow
 def test_a_wave_may_follow(market: Market, before: Tables) -> None:
+    market.finish("followed")
     config = market.config("followed")
-    pipeline.generate(config)
     pipeline.generate(config, table="customers")
     first = market.tables("followed")
     pipeline.generate(config, append=True)
@@ -106,8 +107,8 @@ def test_what_cannot_be_drawn_again_is_refused(market: Market, before: Tables) -
 
 def test_tables_that_were_changed_are_not_built_upon(market: Market, before: Tables) -> None:
     """What hangs on them was drawn given rows that are there no more; nothing is written."""
+    market.finish("changed")
     config = market.config("changed")
-    pipeline.generate(config)
     folder = market.folder / "out" / "changed"
     shutil.rmtree(folder / "tables" / "customers")
     shutil.copytree(market.folder / "out" / "redrawn" / "tables" / "orders", folder / "tables" / "customers")

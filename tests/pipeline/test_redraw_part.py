@@ -19,7 +19,7 @@ WHERE = "segment = 'wholesale' AND budget > 300"
 @pytest.fixture(scope="module")
 def before(market: Market) -> Tables:
     """A finished database."""
-    pipeline.generate(market.config("part"))
+    market.finish("part")
     return market.tables("part")
 
 
@@ -80,6 +80,7 @@ def test_new_rows_fit_what_stays(after: Tables, chosen: set[str]) -> None:
     assert means["wholesale"] > 400
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_what_was_drawn_in_part_can_be_drawn_again(market: Market, after: Tables) -> None:
     """In part once more, with the families of its rows; and its descendants as a whole."""
