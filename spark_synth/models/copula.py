@@ -102,7 +102,9 @@ class Copula(GeneratorNetwork):
         first, end = response.units
         units = known.new_zeros(len(known), end - first)
         for v in range(self.variants):
-            units = torch.where((variant == v)[:, None], known @ self.weights[v][:, first:end], units)
+            here = variant == v
+            if here.any():
+                units = torch.where(here[:, None], known @ self.weights[v][:, first:end], units)
         at = int(self.own.offsets[column])
         shift = self.shift[at : at + response.codes]
         return response.logits(units, self.scale[:, column][variant]) + shift

@@ -23,8 +23,10 @@ CLASS_ROWS = 3.0  # rows at the mean of all that the mean of a code's rows is av
 CONSTANT = 1e-6  # variance of a score that says nothing
 EXPLAINED = 0.98  # share of the variance of a normal that its regression may explain
 SOFTER = (1.0, 0.85, 0.7, 0.55, 0.4, 0.25)  # shares of the regressions that are tried
-DRAWN_ROWS, DRAWN_ROUNDS = 10_000, 5  # rows that are drawn to see how frequent their codes are, and how often
-FEW, DAMPED = 2.0, 0.7  # rows that every code has besides; share of what is wrong that one round makes good
+SHAPE_ROWS = 6_000  # rows that this, and what one round of frequencies brings, is judged by
+DRAWN_ROWS = 10_000  # rows that are drawn to see how frequent their codes are
+FEW = 2.0  # rows that every code has besides
+DAMPED = (0.7, 0.5, 0.35, 0.25)  # share of what is wrong that each round makes good: later ones average chance out
 ROUNDS, LARGEST = 4, 1.0  # of bringing frequencies to the real ones, and how far one may go, in nats
 
 
@@ -174,16 +176,16 @@ def fit_copula(
 
     seen, held: samples of the training rows and of the held-out ones.
     """
-    losses = {}
-    plain = held_out_loss(model, seen), held_out_loss(model, held)
+    losses, few = {}, _few(seen, SHAPE_ROWS)
+    plain = held_out_loss(model, few), held_out_loss(model, held)
     for ridge in RIDGES:
         solve(model, moments, ridge)
         losses[ridge] = held_out_loss(model, held)
     solve(model, moments, min(losses, key=lambda r: losses[r]))
-    soften(model, moments, seen)
-    match_frequencies(model, [*seen, *held])
-    match_drawn(model, concat([*seen, *held]))
-    return [plain, (held_out_loss(model, seen), held_out_loss(model, held))]
+    soften(model, moments, few)
+    match_frequencies(model, few)
+    match_drawn(model, moments, concat(seen))
+    return [plain, (held_out_loss(model, few), held_out_loss(model, held))]
 
 
 @torch.no_grad()
@@ -236,13 +238,13 @@ def match_frequencies(model: Copula, batches: list[FamilyBatch]) -> None:
 
 
 @torch.no_grad()
-def match_drawn(model: Copula, real: FamilyBatch) -> None:
-    """Shift the logits in place until rows that are drawn, given what they themselves drew before, have the code
-    frequencies of `real`: what a regression gets wrong adds up along columns and siblings."""
+def match_drawn(model: Copula, moments: Moments, real: FamilyBatch) -> None:
+    """Shift the logits in place until rows that are drawn for the families of `real`, given what they themselves drew
+    before, have the code frequencies of all rows: what a regression gets wrong adds up along columns and siblings."""
     real = _longest_first(real, DRAWN_ROWS)
     fixed = real.codes[:, : model.spec.fixed] if model.spec.fixed else None
     given = {j: real.codes[:, j] for j in model.spec.given}
-    for turn in range(DRAWN_ROUNDS):
+    for turn, share in enumerate(DAMPED):
         weight = torch.zeros(real.rows, dtype=torch.float64)
         codes = model.sample(
             real.context,
@@ -255,12 +257,12 @@ def match_drawn(model: Copula, real: FamilyBatch) -> None:
             observed=Observed(given, weight),
         )
         for j, response in model.columns.items():
-            wanted, made = (
-                torch.bincount(c[c[:, j] != ABSENT, j], minlength=response.codes) + FEW for c in (real.codes, codes)
-            )
+            made = torch.bincount(codes[codes[:, j] != ABSENT, j], minlength=response.codes)
+            wanted = moments.counts[j].sum(0)
+            wanted = wanted * (made.sum() / wanted.sum().clamp(min=1))
             first = int(model.own.offsets[j])
-            shift = torch.log(wanted / made).clamp(-LARGEST, LARGEST)
-            model.shift[first : first + response.codes] += DAMPED * shift
+            shift = torch.log((wanted + FEW) / (made + FEW)).clamp(-LARGEST, LARGEST)
+            model.shift[first : first + response.codes] += share * shift.float()
 
 
 class _Pattern:
@@ -277,6 +279,12 @@ class _Pattern:
 
     def drawn(self, codes: np.ndarray) -> None:
         """Nothing is used up."""
+
+
+def _few(batches: list[FamilyBatch], rows: int) -> list[FamilyBatch]:
+    """The first batches with about so many rows, one at least."""
+    before = np.cumsum([0, *[b.rows for b in batches]])
+    return [b for b, n in zip(batches, before, strict=False) if n < rows]
 
 
 def _longest_first(batch: FamilyBatch, rows: int) -> FamilyBatch:
