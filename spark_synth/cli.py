@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -110,10 +111,18 @@ def generate(
 
 @app.command()
 def evaluate(
-    conf: Conf, identifier: Identifier = None, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
+    conf: Conf,
+    identifier: Identifier = None,
+    queries: Annotated[
+        Path | None, typer.Option("--queries", help="Folder of SQL files that both databases are asked.")
+    ] = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the synthetic tables and write the report."""
-    config = _begin(conf, overrides, debug, quiet, identifier=identifier)
+    asked = [f"evaluate.queries={json.dumps(str(queries))}"] if queries else []
+    config = _begin(conf, [*(overrides or []), *asked], debug, quiet, identifier=identifier)
     from spark_synth import pipeline
 
     _result(pipeline.evaluate(config))

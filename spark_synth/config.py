@@ -122,6 +122,15 @@ class EvaluateSettings(_Settings):
 
     max_pair_columns: int = Field(default=40, ge=2)
     sample_rows: Positive = 100_000
+    queries: str | None = None  # folder of SQL files that both databases are asked; null: a workload from the schema
+    ceiling: bool = True  # whether scores stand beside those that another sample of the same source would have
+
+    @field_validator("queries")
+    @classmethod
+    def _has_queries(cls, value: str | None) -> str | None:
+        if value is not None and not any(Path(value).glob("*.sql")):
+            raise ValueError(f"no .sql file in {value}: put one query into each")
+        return value
 
 
 class RunConfig(_Settings):

@@ -42,17 +42,19 @@ def evaluate_database(
     references: set[str],
     settings: Settings,
     told: Mapping[str, int] | None = None,
+    identities: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Compare a synthetic database with the real one; everything heavy runs in Spark.
 
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
-    of tables whose size the ratio does not tell. The result can be written as JSON:
+    of tables whose size the ratio does not tell. Without `identities` values that repeat or are copied are not looked
+    for. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
-    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings, told or {})
+    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings, told or {}, identities)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         profiles = dict(zip(schema.tables, pool.map(evaluation.profile, schema.tables), strict=True))
         found = {t: pool.submit(evaluation.table, t, profiles[t]) for t in schema.tables}
@@ -94,9 +96,11 @@ class _Evaluation:
         references: set[str],
         settings: Settings,
         told: Mapping[str, int],
+        identities: bool,
     ) -> None:
         self.real, self.synth, self.schema, self.ratio = real, synth, schema, ratio
         self.owners, self.references, self.settings, self.told = owners, references, settings, told
+        self.identities = identities
 
     def sides(self, table: str) -> tuple[DataFrame, DataFrame]:
         return self.real[table], self.synth[table]
@@ -114,7 +118,7 @@ class _Evaluation:
             max_pair_columns=self.settings.max_pair_columns,
             sample_rows=self.settings.sample_rows,
         )
-        identities = evaluate_identities(*self.sides(name), table)
+        identities = evaluate_identities(*self.sides(name), table) if self.identities else {}
         for column, figures in identities.items():
             if column:
                 found["columns"][column] |= _identity(table, column, figures, reference)

@@ -40,13 +40,17 @@ def write_report(metrics: Mapping[str, Any], folder: Path, about: Mapping[str, A
         "grade": _grade,
     }
     environment.globals |= {"chart": charts.chart, "heat_map": charts.heat_map, "heat_steps": charts.heat_steps()}
-    tables = [_table(name, v, len(metrics["tables"])) for name, v in metrics["tables"].items()]
+    ceiling = metrics.get("ceiling", {"summary": {}, "tables": {}})
+    best = ceiling["tables"]
+    tables = [_table(name, v, len(metrics["tables"]), best.get(name, {})) for name, v in metrics["tables"].items()]
     page = environment.get_template("report.html.j2").render(
         title=about.get("identifier", "synthetic database"),
         about=[(_title(k), _text(k, v)) for k, v in about.items()],
         metrics=metrics,
         summary=metrics["summary"],
-        parts=_parts(metrics["summary"]),
+        parts=_parts(metrics["summary"], ceiling["summary"]),
+        ceiling=ceiling,
+        workload=sorted(metrics.get("workload", {}).get("queries", []), key=lambda q: -(q["error"] or q["missing"])),
         tables=sorted(tables, key=lambda t: (t["reference"], _low(t["overall"]), t["name"])),
         unfolded=len(tables) <= _OPEN,
     )
@@ -60,8 +64,8 @@ def _low(score: float | None) -> float:
     return 2.0 if score is None else score
 
 
-def _table(name: str, found: Mapping[str, Any], tables: int) -> dict[str, Any]:
-    """One table as the template wants it: worst first everywhere."""
+def _table(name: str, found: Mapping[str, Any], tables: int, best: Mapping[str, Any]) -> dict[str, Any]:
+    """One table as the template wants it: worst first everywhere. best: what halves of the real rows score."""
     columns = [{"name": n, **c} for n, c in found["columns"].items()]
     scored = sorted((c for c in columns if c["shape"] is not None), key=lambda c: c["shape"])
     drawn = [c for c in scored if c["plot"]][: _CHARTS if tables > _MANY_TABLES else None]
@@ -80,16 +84,19 @@ def _table(name: str, found: Mapping[str, Any], tables: int) -> dict[str, Any]:
         "worst_pairs": [t for t in sorted(trends, key=lambda t: t[2])[:_WORST_PAIRS] if t[2] < 0.995],
         "worst_degree": max((k for k in links if k is not None), default=None),
         "orphans": sum(unresolved(fk) for fk in found["fk"].values()),
+        "best": {"shape_mean": best.get("shape_mean"), "pair_mean": best.get("pair_mean")},
     }
 
 
-def _parts(summary: Mapping[str, Any]) -> list[tuple[str, float | None, str]]:
-    return [
-        ("Column shapes", summary["shapes"], "how alike each column's values are distributed"),
-        ("Pair trends", summary["pairs"], "how alike two columns of a table go together"),
-        ("Children per parent", summary["degrees"], "how alike rows spread over their parents"),
-        ("Parent and child", summary["associations"], "how much of what ties a child to its parent is there"),
-    ]
+def _parts(summary: Mapping[str, Any], ceiling: Mapping[str, Any]) -> list[tuple[str, float | None, float | None, str]]:
+    """Title, score, that of halves of the real rows, and what it means."""
+    told = {
+        "shapes": ("Column shapes", "how alike each column's values are distributed"),
+        "pairs": ("Pair trends", "how alike two columns of a table go together"),
+        "degrees": ("Children per parent", "how alike rows spread over their parents"),
+        "associations": ("Parent and child", "how much of what ties a child to its parent is there"),
+    }
+    return [(title, summary[k], ceiling.get(k), why) for k, (title, why) in told.items()]
 
 
 def _percent(value: float | None) -> str:

@@ -100,6 +100,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The figures as name -> number, in names a tracking server takes (letters, digits and `_/. -`)."""
     flat: dict[str, float | None] = {f"summary/{k}": v for k, v in metrics["summary"].items()}
     flat["summary/problems"] = len(metrics["problems"])
+    flat |= {f"ceiling/{k}": v for k, v in metrics.get("ceiling", {}).get("summary", {}).items()}
     for t, v in metrics["tables"].items():
         flat |= {f"{t}/{k}": v[k] for k in ("shape_mean", "pair_mean", "score", "row_error")}
         flat[f"{t}/rows"] = v["rows"][1]
@@ -108,6 +109,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat[f"{t}/fk/{name}/orphans"] = fk["orphans"]
             flat[f"{t}/fk/{name}/degree_ks"] = fk["degree"]["ks"]
             flat |= {f"{t}/fk/{name}/{k}": (fk["association"] or {}).get(k) for k in ("kept", "mad")}
+    flat |= {f"workload/{k}": v for k, v in metrics.get("workload", {}).items() if k != "queries"}
     out: dict[str, float] = {}
     for name, value in flat.items():
         if value is not None:

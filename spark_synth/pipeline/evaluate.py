@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
 from spark_synth.encoding.plan import TablePlan
-from spark_synth.evaluation import evaluate_database, flatten, write_report
+from spark_synth.evaluation import evaluate_database, find_ceiling, flatten, write_report
+from spark_synth.evaluation.halves import Halves, halves
+from spark_synth.evaluation.workload import default_queries, evaluate_workload, read_queries
 from spark_synth.generation.run import follows
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest
+from spark_synth.pipeline.train import training_folder
 from spark_synth.progress import Progress
 from spark_synth.sinks import read_delta, table_target
 from spark_synth.tracking import Tracker
@@ -32,8 +36,10 @@ def evaluate_tables(
     """Compare, write `metrics.json` and `report/`, log both; returns the metrics."""
     folder = manifest.path.parent
     progress.stage("evaluate")
-    synth = {t: read_delta(spark, table_target(config.output, folder.name, t)) for t in package.plans}
+    asked = config.evaluate.queries
     kept = {t for t, entry in manifest.data["tables"].items() if entry.get("kept")}
+    queries = read_queries(Path(asked)) if asked else default_queries(package.schema, kept)
+    synth = {t: read_delta(spark, table_target(config.output, folder.name, t)) for t in package.plans}
     metrics = evaluate_database(
         real,
         synth,
@@ -45,6 +51,14 @@ def evaluate_tables(
         told=rows_told(package.plans, manifest),
         note=progress.note,
     )
+    cut = _halves(config, real, package) if config.evaluate.ceiling else None
+    if cut:
+        metrics["ceiling"] = _ceiling(config, cut, package)
+        progress.note("halves of the real tables compared")
+    metrics["workload"] = evaluate_workload(
+        spark, queries, real, synth, (cut.one, cut.other) if cut else None, manifest.ratio
+    )
+    progress.note(f"{len(queries)} queries answered")
     write_json(folder / "metrics.json", metrics, indent=1)
     write_report(metrics, folder / "report", _about(manifest, folder.name))
     tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
@@ -66,6 +80,24 @@ def evaluate_tables(
                 nested.log_metrics({k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)})
     manifest.update(state="evaluated", score=metrics["summary"].get("score"), problems=metrics.get("problems", []))
     return metrics
+
+
+def _halves(config: RunConfig, real: Mapping[str, DataFrame], package: Package) -> Halves:
+    """The real tables in two, cut once for a training."""
+    folder = training_folder(config) / "halves"
+    folder.mkdir(parents=True, exist_ok=True)
+    return halves(real, package.schema, package.owners, str(folder), config.seed)
+
+
+def _ceiling(config: RunConfig, cut: Halves, package: Package) -> dict[str, Any]:
+    """What the scores of these real tables can reach, found once for a training."""
+    settings = config.evaluate
+    name = f"ceiling-{settings.max_pair_columns}-{settings.sample_rows}.json"
+    found = training_folder(config) / name
+    if not found.exists():
+        write_json(found, find_ceiling(cut, package.schema, package.owners, settings), indent=1)
+    cached: dict[str, Any] = json.loads(found.read_text())
+    return cached
 
 
 def rows_told(plans: Mapping[str, TablePlan], manifest: Manifest) -> dict[str, int]:

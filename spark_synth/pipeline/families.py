@@ -6,13 +6,22 @@ from collections.abc import Mapping
 
 from spark_synth.config import ModelSettings, RunConfig, TableSettings
 from spark_synth.errors import UserError
+from spark_synth.pipeline.joins import joins_of
 from spark_synth.progress import Progress
+from spark_synth.schema import Schema
+from spark_synth.schema.graph import explain_owners
 from spark_synth.schema.joins import Join
 from spark_synth.schema.model import ForeignKey
 from spark_synth.training.schedule import MIN_TRAIN_ROWS
 
 DEFAULT = "autoregressive"
 WITHOUT_SETS = ("copula", "gan")  # families that cannot draw rows given the rows they are joined with
+
+
+def check_families(config: RunConfig, schema: Schema, rows: Mapping[str, int]) -> None:
+    """UserError where a table asks for a family that cannot serve it."""
+    owners = {t: c.key for t, c in explain_owners(schema, rows).items()}
+    with_families(config, owners, joins_of(config, schema, owners), rows, Progress(quiet=True))
 
 
 def with_families(

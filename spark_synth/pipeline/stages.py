@@ -18,7 +18,7 @@ from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.failures import plainly
-from spark_synth.pipeline.families import with_families
+from spark_synth.pipeline.families import check_families, with_families
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
@@ -91,6 +91,7 @@ class Workshop:
             schema = self.schema()
             self.progress.stage("read the source")
             self._database = open_database(self.spark, self.config.source, schema, self.config.seed)
+            check_families(self.config, self._database.schema, self._database.rows)
         return self._database
 
     def real(self, package: Package) -> Mapping[str, DataFrame]:
@@ -310,6 +311,8 @@ def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> 
         rows.append([table, f"{one['rows'][0]:,}", f"{one['rows'][1]:,}", *shown, kept])
     score, progress = metrics["summary"].get("score"), shop.progress
     title = f"quality {score:.1f} of 100" if score is not None else "result"
+    if best := metrics.get("ceiling", {}).get("summary", {}).get("score"):
+        title += f" (another real sample: {best:.1f})"
     progress.summary(title, ["table", "real rows", "synthetic rows", "shapes", "pairs", "score", ""], rows)
     for problem in metrics.get("problems", []):
         progress.note(f"problem: {problem}")

@@ -24,6 +24,9 @@ TYPES = {
 }
 
 
+OWNERS = {"customer": None, "order": "order.customer", "country": None}
+
+
 @dataclass(frozen=True)
 class Settings:
     """The evaluate section of a configuration."""
@@ -96,10 +99,10 @@ def draw() -> Callable[..., dict[str, pd.DataFrame]]:
 
 
 @pytest.fixture(scope="session")
-def compare(spark: SparkSession) -> Callable[..., dict[str, Any]]:
-    """Evaluate two sets of pandas tables of the shop."""
+def frames(spark: SparkSession) -> Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]:
+    """Pandas tables of the shop in Spark."""
 
-    def frames(tables: dict[str, pd.DataFrame]) -> dict[str, DataFrame]:
+    def made(tables: dict[str, pd.DataFrame]) -> dict[str, DataFrame]:
         return {
             t: spark.createDataFrame(
                 [[_plain(v) for v in row] for row in df.astype(object).to_numpy().tolist()], TYPES[t]
@@ -107,13 +110,20 @@ def compare(spark: SparkSession) -> Callable[..., dict[str, Any]]:
             for t, df in tables.items()
         }
 
+    return made
+
+
+@pytest.fixture(scope="session")
+def compare(frames: Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]) -> Callable[..., dict[str, Any]]:
+    """Evaluate two sets of pandas tables of the shop."""
+
     def run(real: dict[str, pd.DataFrame], synth: dict[str, pd.DataFrame], **options: Any) -> dict[str, Any]:  # noqa: ANN401
         return evaluate_database(
             frames(real),
             frames(synth),
             shop_schema(),
             ratio=options.get("ratio", 1.0),
-            owners={"customer": None, "order": "order.customer", "country": None},
+            owners=OWNERS,
             references={"country"},
             settings=Settings(**options.get("settings", {})),
         )

@@ -148,6 +148,7 @@ def test_bad_data_is_refused(
         ("tables.a.model.family=clustered", "table a: model.family=clustered needs rows that own these"),
         ("tables.c.model.family=gan", "option tables.c: no such table in the schema (a, b)"),
         ("break_edges=[b.x]", "break_edges: no foreign key 'b.x' (did you mean 'b.a'?)"),
+        ("evaluate.queries=/nowhere", "no .sql file in /nowhere: put one query into each"),
         ("source.path=/nowhere", "/nowhere"),
         ("output=/proc/nothing", "/proc/nothing"),
     ],
