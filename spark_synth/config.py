@@ -122,6 +122,7 @@ class EvaluateSettings(_Settings):
 
     max_pair_columns: int = Field(default=40, ge=2)
     sample_rows: Positive = 100_000
+    detection_rows: int = Field(default=10_000, ge=0)  # of either side that a classifier is to tell apart; 0: none
     queries: str | None = None  # folder of SQL files that both databases are asked; null: a workload from the schema
     ceiling: bool = True  # whether scores stand beside those that another sample of the same source would have
 

@@ -26,7 +26,7 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
         owners=owners,
         references=cut.whole,
         settings=settings,
-        identities=False,
+        thorough=False,
     )
     summary = {k: _whole(found["summary"][k]) for k in SCORED}
     score = mean(summary.values())

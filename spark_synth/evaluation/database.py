@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from spark_synth.evaluation.association import evaluate_association
 from spark_synth.evaluation.columns import Role, role
 from spark_synth.evaluation.contents import evaluate_contents, table_score
+from spark_synth.evaluation.detection import detect
 from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
 from spark_synth.evaluation.profile import Profile, look
 from spark_synth.evaluation.verdict import find_notes, find_problems, summarise
@@ -31,6 +32,10 @@ class Settings(Protocol):
     def sample_rows(self) -> int:
         """Rows of a table that pairs are counted over."""
 
+    @property
+    def detection_rows(self) -> int:
+        """Rows of either side that a classifier is to tell apart; 0: none."""
+
 
 def evaluate_database(
     real: Mapping[str, DataFrame],
@@ -42,19 +47,19 @@ def evaluate_database(
     references: set[str],
     settings: Settings,
     told: Mapping[str, int] | None = None,
-    identities: bool = True,
+    thorough: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Compare a synthetic database with the real one; everything heavy runs in Spark.
 
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
-    of tables whose size the ratio does not tell. Without `identities` values that repeat or are copied are not looked
-    for. The result can be written as JSON:
+    of tables whose size the ratio does not tell. Unless `thorough`, neither values that repeat or are copied nor what
+    tells synthetic rows from real ones is looked for. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
-    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings, told or {}, identities)
+    evaluation = _Evaluation(real, synth, schema, ratio, owners, references, settings, told or {}, thorough)
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         profiles = dict(zip(schema.tables, pool.map(evaluation.profile, schema.tables), strict=True))
         found = {t: pool.submit(evaluation.table, t, profiles[t]) for t in schema.tables}
@@ -69,7 +74,7 @@ def evaluate_database(
     metrics = {
         "ratio": ratio,
         "references": sorted(references),
-        "settings": {"max_pair_columns": settings.max_pair_columns, "sample_rows": settings.sample_rows},
+        "settings": {k: getattr(settings, k) for k in ("max_pair_columns", "sample_rows", "detection_rows")},
         "tables": tables,
         "summary": summarise(tables),
         "problems": find_problems(tables),
@@ -96,11 +101,11 @@ class _Evaluation:
         references: set[str],
         settings: Settings,
         told: Mapping[str, int],
-        identities: bool,
+        thorough: bool,
     ) -> None:
         self.real, self.synth, self.schema, self.ratio = real, synth, schema, ratio
         self.owners, self.references, self.settings, self.told = owners, references, settings, told
-        self.identities = identities
+        self.thorough = thorough
 
     def sides(self, table: str) -> tuple[DataFrame, DataFrame]:
         return self.real[table], self.synth[table]
@@ -118,7 +123,7 @@ class _Evaluation:
             max_pair_columns=self.settings.max_pair_columns,
             sample_rows=self.settings.sample_rows,
         )
-        identities = evaluate_identities(*self.sides(name), table) if self.identities else {}
+        identities = evaluate_identities(*self.sides(name), table) if self.thorough else {}
         for column, figures in identities.items():
             if column:
                 found["columns"][column] |= _identity(table, column, figures, reference)
@@ -131,7 +136,19 @@ class _Evaluation:
             "primary_key": _primary_key(table, identities.get(""), profile),
             **table_score(found["columns"], found["pairs"]),
             **found,
+            "detection": None if reference or not self.thorough else self.detection(name, profile),
             "fk": {},
+        }
+
+    def detection(self, name: str, profile: Profile) -> dict[str, Any] | None:
+        """What tells synthetic rows from real ones, alone and with the rows below them; None if not asked for."""
+        most = self.settings.detection_rows
+        if not most:
+            return None
+        ways = {"alone": False, "children": True}
+        return {
+            way: detect(self.real, self.synth, self.schema, name, profile.rows, most, 0, children)
+            for way, children in ways.items()
         }
 
     def link(self, name: str, fk: ForeignKey, profiles: Mapping[str, Profile]) -> dict[str, Any]:

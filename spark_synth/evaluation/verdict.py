@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from spark_synth.evaluation.measures import mean
@@ -11,6 +11,7 @@ from spark_synth.schema.model import Kind
 
 ROW_TOLERANCE = 0.05
 ORPHAN_TOLERANCE = 0.02  # of the rows
+DETECTION_ROWS = 100  # below it a classifier tells little
 _Tables = Mapping[str, Mapping[str, Any]]
 
 
@@ -41,6 +42,8 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         **parts,
         "kept": mean(a["kept"] for a in associations),
         "association_mad": mean(a["mad"] for a in associations),
+        "c2st": mean(_aucs(made, "alone")),
+        "c2st_children": mean(_aucs(made, "children")),
         "max_orphans": max((unresolved(fk) for _, _, fk in _links(tables)), default=0),
         "duplicate_keys": sum(k["duplicates"] for k in keys),
         "null_keys": sum(k["nulls"] for k in keys),
@@ -49,6 +52,12 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         "rows_real": sum(v["rows"][0] for v in tables.values()),
         "rows_synth": sum(v["rows"][1] for v in tables.values()),
     }
+
+
+def _aucs(tables: Iterable[Mapping[str, Any]], way: str) -> list[float]:
+    """How well a classifier tells the rows of tables that are large enough from real ones."""
+    found = [(v.get("detection") or {}).get(way) for v in tables if min(v["rows"]) >= DETECTION_ROWS]
+    return [f["auc"] for f in found if f]
 
 
 def unresolved(fk: Mapping[str, Any]) -> int:
@@ -104,6 +113,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
     for t, v in metrics["tables"].items():
         flat |= {f"{t}/{k}": v[k] for k in ("shape_mean", "pair_mean", "score", "row_error")}
         flat[f"{t}/rows"] = v["rows"][1]
+        flat |= {f"{t}/c2st/{way}": d["auc"] for way, d in (v.get("detection") or {}).items() if d}
         flat |= {f"{t}/shape/{c}": column["shape"] for c, column in v["columns"].items()}
         for name, fk in v["fk"].items():
             flat[f"{t}/fk/{name}/orphans"] = fk["orphans"]

@@ -33,6 +33,7 @@ class Settings:
 
     max_pair_columns: int = 40
     sample_rows: int = 100_000
+    detection_rows: int = 0
 
 
 def shop_schema() -> Schema:

@@ -1,0 +1,85 @@
+"""A classifier finds what was planted, names it, and finds nothing where there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame
+
+from spark_synth.evaluation.detection import detect
+from spark_synth.evaluation.report import write_report
+from tests.evaluation.conftest import shop, shop_schema
+
+Frames = Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]
+
+
+def found(frames: Frames, synth: dict[str, pd.DataFrame], table: str, children: bool, most: int = 1000) -> Any:  # noqa: ANN401
+    real = shop(1)
+    sides = frames(real), frames(synth)
+    return detect(*sides, shop_schema(), table, [len(real[table]), len(synth[table])], most, 0, children)
+
+
+def test_another_draw_is_not_told_apart(frames: Frames) -> None:
+    other = found(frames, shop(2, first=1001), "order", False)
+    assert other["low"] <= 0.55 and 0.4 < other["auc"] < 0.6
+    assert other["rows"] == min(len(shop(1)["order"]), len(shop(2)["order"]))
+    assert other["low"] < other["auc"] < other["high"] < other["low"] + 0.1
+
+
+def test_what_was_planted_is_named(frames: Frames) -> None:
+    synth = shop(2, first=1001)
+    synth["order"]["amount"] += 40
+    told = found(frames, synth, "order", False)
+    assert told["auc"] > 0.75 and told["told"][0]["feature"] == "amount" and told["told"][0]["share"] > 0.4
+    assert found(frames, synth, "order", False, most=100)["rows"] in range(60, 101)
+
+
+def test_categories_that_are_not_real_give_rows_away(frames: Frames) -> None:
+    synth = shop(2, first=1001)
+    synth["order"]["channel"] = synth["order"]["channel"].where(np.arange(len(synth["order"])) % 2 == 0, "invented")
+    told = found(frames, synth, "order", False)
+    assert told["told"][0]["feature"] == "channel" and told["auc"] > 0.7
+
+
+def test_rows_below_are_seen_only_with_children(frames: Frames) -> None:
+    """Orders that were dealt out anew among the customers: no customer is odd by itself."""
+    synth = shop(2, first=1001)
+    synth["order"]["customer"] = np.where(synth["order"].index % 2 == 0, synth["order"]["customer"], 1001)
+    alone, below = (found(frames, synth, "customer", children) for children in (False, True))
+    assert alone["auc"] < 0.62 < 0.7 < below["auc"]
+    assert any(f["feature"].startswith(("number of order", "mean of order")) for f in below["told"][:2])
+
+
+def test_there_may_be_nothing_to_tell(frames: Frames) -> None:
+    synth = shop(2, first=1001)
+    assert found(frames, synth, "order", True) is None  # nothing below
+    assert found(frames, synth, "country", False) is None  # two rows
+
+
+def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any) -> None:  # noqa: ANN401
+    one = {
+        "auc": 0.7,
+        "low": 0.65,
+        "high": 0.75,
+        "accuracy": 0.6,
+        "rows": 300,
+        "told": [{"feature": "größe", "share": 0.5}],
+    }
+    tables = {
+        **good["tables"],
+        "customer": {**good["tables"]["customer"], "detection": {"alone": one, "children": None}},
+    }
+    page = write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"}).read_text(encoding="utf-8")
+    assert "with an AUC of <b>0.70</b>" in page and "größe <span" in page
+
+
+@pytest.mark.parametrize("auc", [0.5, 0.9])
+def test_the_interval_is_that_of_hanley_and_mcneil(auc: float) -> None:
+    """Table of their paper (1982): with 50 of each, an AUC of 0.9 has a standard error of about 0.03."""
+    from spark_synth.evaluation.detection import _spread
+
+    assert _spread(auc, 50, 50) == pytest.approx({0.5: 0.058, 0.9: 0.031}[auc], abs=0.002)
