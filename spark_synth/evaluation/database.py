@@ -14,6 +14,7 @@ from spark_synth.evaluation.contents import evaluate_contents, table_score
 from spark_synth.evaluation.detection import detect
 from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
 from spark_synth.evaluation.profile import Profile, look
+from spark_synth.evaluation.sequences import evaluate_sequence
 from spark_synth.evaluation.verdict import find_notes, find_problems, summarise
 from spark_synth.schema.model import ForeignKey, Schema, Table
 
@@ -175,7 +176,14 @@ class _Evaluation:
             "reference": all(kept),
             **found,
             "association": association,
+            "sequence": None if all(kept) else self.sequence(name, fk),
         }
+
+    def sequence(self, name: str, fk: ForeignKey) -> dict[str, Any] | None:
+        """How rows follow each other under the row that owns them."""
+        if self.owners.get(name) != fk.name:
+            return None
+        return evaluate_sequence(*self.sides(name), self.schema, name, fk, self.settings.max_pair_columns)
 
 
 def _identity(table: Table, column: str, figures: Mapping[str, int], reference: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation.columns import Role, as_number, as_text, role
-from spark_synth.schema.model import ForeignKey, Schema
+from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
 LEAST_ROWS = 20  # of either side, below which nothing can be told
@@ -38,9 +38,10 @@ def detect(
     no columns.
 
     counts: rows of both sides. `auc` and `accuracy` over held-out folds (0.5: not at all), `low` and `high` the 95 %
-    interval of the AUC (Hanley and McNeil, 1982), `rows` of each side, `told`: what gave the rows away, by its share of
-    the gain of all splits. children: with number, means and distinct values of the rows below each row, by all foreign
-    keys that lead here; None then, too, where there are none.
+    interval of the AUC (Hanley and McNeil, 1982), `rows` of each side, `told`: what gave the rows away, by its share in
+    what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). children: with number, means
+    and distinct values of the rows below each row, by all foreign keys that lead here; None then, too, where there are
+    none.
     """
     if children and not any(t != table for t, _ in schema.children(table)):
         return None
@@ -50,12 +51,14 @@ def detect(
     shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
     parts = [_sample(side, share) for side, share in zip(sides, shares, strict=True)]
     names = [c for c in sides[0].columns if c != _PLACE]
-    numbers = [n for n, kind in sides[0].dtypes if kind == "double"]
+    kinds = {c: v.kind for c, v in schema.table(table).columns.items()}
+    dates = [n for n in names if kinds.get(n) is Kind.DATETIME]
+    numbers = [n for n, kind in sides[0].dtypes if kind == "double" and n not in dates]
 
     def told_apart(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         found_rows = pd.concat(list(frames), ignore_index=True)
         found_rows.columns = pd.Index([_PLACE, *names, _SIDE])
-        found = _cross_validated(found_rows, numbers, rows, seed)
+        found = _cross_validated(found_rows, numbers, dates, rows, seed)
         yield pd.DataFrame({"found": [json.dumps(found)]})
 
     plain = [part.toDF(_PLACE, *[f"f{i}" for i in range(len(names))]) for part in parts]  # names may have any letter
@@ -93,15 +96,16 @@ def _value(frame: DataFrame, schema: Schema, table: str, column: str) -> Any:  #
 
 
 def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str, fk: ForeignKey) -> DataFrame:
-    """Rows with the number of rows below them and, of these, the means of numbers and how many categories there are."""
+    """Rows with the number of rows below them and, of these, the means of numbers and how many categories there are.
+    Means of dates are left out, as where the method was published."""
     name = f"{child}[{'+'.join(fk.columns)}]"
     count = F.count(F.lit(1)).cast("double").alias(f"number of {name}")
     parts = [count]
     for c in _columns(schema, child):
-        value = _value(below, schema, child, c)
-        if role(schema.table(child), c) is Role.NUMBER:
+        value, kind = _value(below, schema, child, c), schema.table(child).columns[c].kind
+        if kind is Kind.NUMERIC:
             parts.append(F.avg(value).alias(f"mean of {name}.{c}"))
-        else:
+        elif kind is Kind.CATEGORICAL:
             parts.append(F.count_distinct(value).cast("double").alias(f"distinct {name}.{c}"))
     theirs = [f"__own:{i}" for i in range(len(fk.columns))]
     types = [own.schema[f"__key:{p}"].dataType for p in fk.parent_columns]
@@ -117,7 +121,9 @@ def _sample(rows: DataFrame, share: float) -> DataFrame:
     return rows if share == 1 else rows.where(F.pmod(F.col(_PLACE), F.lit(buckets)) < int(share * buckets))
 
 
-def _cross_validated(rows: pd.DataFrame, numbers: list[str], most: int, seed: int) -> dict[str, Any] | None:
+def _cross_validated(
+    rows: pd.DataFrame, numbers: list[str], dates: list[str], most: int, seed: int
+) -> dict[str, Any] | None:
     """See `detect`."""
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold
@@ -128,15 +134,17 @@ def _cross_validated(rows: pd.DataFrame, numbers: list[str], most: int, seed: in
         return None
     rows = rows.sort_values([_SIDE, _PLACE], ignore_index=True).groupby(_SIDE).head(each)
     y = rows[_SIDE].to_numpy()
-    x, of = _matrix(rows.drop(columns=[_SIDE, _PLACE]), numbers, y == 0)
-    chances, gains = np.zeros(len(y)), np.zeros(x.shape[1])
+    x, of = _matrix(rows.drop(columns=[_SIDE, _PLACE]), numbers, dates, y == 0)
+    chances, lost = np.zeros(len(y)), dict.fromkeys(of, 0.0)
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y):
-        model = XGBClassifier(tree_method="hist", importance_type="total_gain", n_jobs=1, random_state=seed)
-        model.fit(x[train], y[train])
+        model = XGBClassifier(tree_method="hist", n_jobs=1, random_state=seed).fit(x[train], y[train])
         chances[test] = model.predict_proba(x[test])[:, 1]
-        gains += model.feature_importances_
-    auc, shares = float(roc_auc_score(y, chances)), pd.Series(gains, of).groupby(level=0).sum()
-    shares = (shares / max(float(shares.sum()), 1e-12)).sort_values(ascending=False)
+        whole = roc_auc_score(y[test], chances[test])
+        for feature in lost:
+            mixed = _mixed(x[test], [i for i, f in enumerate(of) if f == feature], seed)
+            lost[feature] += max(0.0, whole - roc_auc_score(y[test], model.predict_proba(mixed)[:, 1]))
+    auc, total = float(roc_auc_score(y, chances)), sum(lost.values())
+    shares = sorted(((v / total, f) for f, v in lost.items() if v > 0), key=lambda each: (-each[0], each[1]))
     error = 1.96 * _spread(auc, each, each)
     return {
         "auc": auc,
@@ -144,25 +152,41 @@ def _cross_validated(rows: pd.DataFrame, numbers: list[str], most: int, seed: in
         "high": min(1.0, auc + error),
         "accuracy": float(((chances > 0.5) == y).mean()),
         "rows": int(each),
-        "told": [{"feature": str(f), "share": float(s)} for f, s in shares.head(TOLD).items() if s > 0],
+        "told": [{"feature": f, "share": float(s)} for s, f in shares[:TOLD]],
     }
 
 
-def _matrix(rows: pd.DataFrame, numbers: list[str], real: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """float32 (n, D), NaN for NULL: numbers, and a column for each common category; and which feature each is of.
-    Categories that no real row has count as one, whatever they are."""
+def _mixed(x: np.ndarray, columns: list[int], seed: int) -> np.ndarray:
+    """Rows with these columns those of other rows."""
+    out = x.copy()
+    out[:, columns] = x[np.random.default_rng(seed).permutation(len(x))][:, columns]
+    return out
+
+
+def _matrix(rows: pd.DataFrame, numbers: list[str], dates: list[str], real: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """float32 (n, D), and which feature each column is of: numbers, parts of dates (seconds since 1970), and a column
+    for each common category. The mean stands for a missing number, as where the method was published; categories that
+    no real row has are one together."""
     parts, of = [], []
     for name in rows.columns:
         if name in numbers:
-            parts.append(rows[name].to_numpy(dtype=np.float32)[:, None])
-            of.append(name)
-            continue
-        text = rows[name].fillna("\0null")
-        text = text.where(text.isin(text[real].unique()), "\0new")
-        commonest = text.value_counts().index[:COMMONEST]
-        parts.append(np.stack([(text == c).to_numpy(dtype=np.float32) for c in commonest], 1))
-        of += [name] * len(commonest)
+            values = pd.DataFrame({0: rows[name]})
+        elif name in dates:
+            values = _parts_of(pd.to_datetime(rows[name], unit="s"))
+        else:
+            text = rows[name].fillna("\0null")
+            text = text.where(text.isin(text[real].unique()), "\0new")
+            values = pd.DataFrame({c: text == c for c in text.value_counts().index[:COMMONEST]})
+        values = values.astype(np.float32)
+        parts.append(values.fillna(values.mean()).fillna(0).to_numpy())
+        of += [name] * values.shape[1]
     return np.hstack(parts), of
+
+
+def _parts_of(dates: pd.Series) -> pd.DataFrame:
+    """Year, month and day, and of the time of day what is not always 0."""
+    parts = {p: getattr(dates.dt, p) for p in ("year", "month", "day", "hour", "minute", "second")}
+    return pd.DataFrame({p: v for p, v in parts.items() if p in ("year", "month", "day") or v.fillna(0).any()})
 
 
 def _spread(auc: float, positive: int, negative: int) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from spark_synth.evaluation.measures import mean
+from spark_synth.evaluation.sequences import sequence_figures
 from spark_synth.schema.model import Kind
 
 ROW_TOLERANCE = 0.05
@@ -42,6 +43,7 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         **parts,
         "kept": mean(a["kept"] for a in associations),
         "association_mad": mean(a["mad"] for a in associations),
+        **sequence_figures(tables),
         "c2st": mean(_aucs(made, "alone")),
         "c2st_children": mean(_aucs(made, "children")),
         "max_orphans": max((unresolved(fk) for _, _, fk in _links(tables)), default=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,9 @@ def test_an_output_that_exists_is_refused_or_resumed(
 ) -> None:
     output = tmp_path / "out"
     assert main(options(folder, output)) == 0  # a constant column and one that is all NULL are no mistake
+    metrics = json.loads((output / "x" / "metrics.json").read_text())
+    assert metrics["ceiling"]["tables"]["b"]["score"] is not None and metrics["workload"]["score"] > 0
+    assert 0 <= metrics["tables"]["b"]["detection"]["alone"]["auc"] <= 1
     made = spark.read.format("delta").load(str(output / "x" / "tables" / "a"))
     assert made.where("e is not null or k <> 'x' or k is null").isEmpty()
     before = sorted(p for p in (output / "x").rglob("*"))

@@ -93,6 +93,8 @@ def done(spark: SparkSession, shop: Path, tmp_path_factory: pytest.TempPathFacto
             "train.max_epochs": 2,
             "generate.partitions": 2,
             "evaluate.sample_rows": 2000,
+            "evaluate.detection_rows": 0,
+            "evaluate.ceiling": False,  # test_bad_input has both
             **{k.replace("__", "."): v for k, v in changes.items()},
         }
         return load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier=identifier)

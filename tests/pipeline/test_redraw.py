@@ -14,7 +14,7 @@ from spark_synth import pipeline
 from spark_synth.errors import UserError
 from tests.pipeline.market import KEYS, Market, check_keys, interrupted
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
 
 
@@ -59,7 +59,6 @@ def test_new_rows_are_as_faithful_to_their_owners(before: Tables, after: Tables)
         assert means["wholesale"] > 5 * means["retail"]
 
 
-@pytest.mark.slow
 def test_every_redraw_differs_and_any_table_can_follow(market: Market, after: Tables) -> None:
     config = market.config("redrawn")
     pipeline.generate(config, table="orders")
@@ -79,7 +78,6 @@ def test_every_redraw_differs_and_any_table_can_follow(market: Market, after: Ta
     assert market.manifest("redrawn")["problems"] == []
 
 
-@pytest.mark.slow
 def test_a_wave_may_follow(market: Market, before: Tables) -> None:
     market.finish("followed")
     config = market.config("followed")
