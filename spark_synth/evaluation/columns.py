@@ -66,10 +66,25 @@ def identity(values: list[SparkColumn]) -> SparkColumn:
     return F.when(known, F.struct(F.xxhash64(*values).alias("a"), F.xxhash64(F.lit("second"), *values).alias("b")))
 
 
+def values_of(frame: DataFrame, table: Table) -> dict[str, SparkColumn]:
+    """The columns that hold numbers, as doubles, and those that hold categories, as text."""
+    roles = {c: role(table, c) for c in table.columns}
+    return {
+        c: as_number(frame, c, table.columns[c].kind) if r is Role.NUMBER else as_text(c)
+        for c, r in roles.items()
+        if r in (Role.NUMBER, Role.CATEGORY)
+    }
+
+
+def row_hash(table: Table, *seed: int) -> SparkColumn:
+    """64 bits that stand for a row: of its primary key, or of all columns where there is none."""
+    names = table.primary_key or tuple(table.columns)
+    return F.xxhash64(*[F.lit(s) for s in seed], *[as_text(n) for n in names])
+
+
 def picked(table: Table, share: float) -> SparkColumn:
-    """True for about this share of the rows: chosen by a hash of the primary key (all columns where there is none)."""
+    """True for about this share of the rows, chosen by their hash."""
     if share >= 1:
         return F.lit(True)
-    names = table.primary_key or tuple(table.columns)
     buckets = 1 << 24
-    return F.pmod(F.xxhash64(*[as_text(n) for n in names]), F.lit(buckets)) < F.lit(int(share * buckets))
+    return F.pmod(row_hash(table), F.lit(buckets)) < F.lit(int(share * buckets))

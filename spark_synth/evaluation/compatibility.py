@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from spark_synth.evaluation.columns import Role, as_number, as_text, role
+from spark_synth.evaluation.columns import Role, as_text, role, values_of
 from spark_synth.schema.model import ForeignKey, Schema
 from spark_synth.schema.names import quote
 
@@ -98,13 +98,7 @@ def privacy_score(real: Joined, synth: Joined, seed: int = 0) -> float:
 def _named(frame: DataFrame, schema: Schema, table: str, prefix: str) -> DataFrame:
     """The values of a table as prefix.column, and the columns of its keys as key:prefix.column."""
     spec = schema.table(table)
-    values = []
-    for c, column in spec.columns.items():
-        kind = role(spec, c)
-        if kind is Role.NUMBER:
-            values.append(as_number(frame, c, column.kind).alias(f"{prefix}.{c}"))
-        elif kind is Role.CATEGORY:
-            values.append(as_text(c).alias(f"{prefix}.{c}"))
+    values = [v.alias(f"{prefix}.{c}") for c, v in values_of(frame, spec).items()]
     referred = {p for _, fk in schema.children(table) for p in fk.parent_columns}
     keys = sorted(referred | set(spec.primary_key) | spec.foreign_key_columns())
     return frame.select(*values, *[as_text(k).alias(f"key:{prefix}.{k}") for k in keys])

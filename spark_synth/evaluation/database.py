@@ -55,8 +55,8 @@ def evaluate_database(
 
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
-    of tables whose size the ratio does not tell. Unless `thorough`, neither values that repeat or are copied nor what
-    tells synthetic rows from real ones is looked for. The result can be written as JSON:
+    of tables whose size the ratio does not tell. Unless `thorough`, neither values that repeat or are copied, nor what
+    tells synthetic rows from real ones, nor sequences are looked for. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
@@ -176,7 +176,7 @@ class _Evaluation:
             "reference": all(kept),
             **found,
             "association": association,
-            "sequence": None if all(kept) else self.sequence(name, fk),
+            "sequence": self.sequence(name, fk) if self.thorough and not all(kept) else None,
         }
 
     def sequence(self, name: str, fk: ForeignKey) -> dict[str, Any] | None:

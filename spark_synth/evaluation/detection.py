@@ -12,7 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import Role, as_number, as_text, role
+from spark_synth.evaluation.columns import picked, row_hash, values_of
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
@@ -45,11 +45,10 @@ def detect(
     """
     if children and not any(t != table for t, _ in schema.children(table)):
         return None
-    sides = [_features(frames, schema, table, children) for frames in (real, synth)]
+    shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
+    sides = [_features(*side, schema, table, children) for side in ((real, shares[0]), (synth, shares[1]))]
     if len(sides[0].columns) == 1:
         return None
-    shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
-    parts = [_sample(side, share) for side, share in zip(sides, shares, strict=True)]
     names = [c for c in sides[0].columns if c != _PLACE]
     kinds = {c: v.kind for c, v in schema.table(table).columns.items()}
     dates = [n for n in names if kinds.get(n) is Kind.DATETIME]
@@ -61,38 +60,25 @@ def detect(
         found = _cross_validated(found_rows, numbers, dates, rows, seed)
         yield pd.DataFrame({"found": [json.dumps(found)]})
 
-    plain = [part.toDF(_PLACE, *[f"f{i}" for i in range(len(names))]) for part in parts]  # names may have any letter
+    plain = [part.toDF(_PLACE, *[f"f{i}" for i in range(len(names))]) for part in sides]  # names may have any letter
     both = plain[0].withColumn(_SIDE, F.lit(0)).union(plain[1].withColumn(_SIDE, F.lit(1))).repartition(1)
     found = both.mapInPandas(told_apart, "found string").collect()
     out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
     return out
 
 
-def _features(frames: Mapping[str, DataFrame], schema: Schema, table: str, children: bool) -> DataFrame:
-    """Numbers as doubles, categories as text, and _PLACE, which puts the rows in an order by chance."""
-    spec, frame = schema.table(table), frames[table]
-    names = spec.primary_key or tuple(spec.columns)
-    place = F.xxhash64(*[as_text(n) for n in names]).alias(_PLACE)
+def _features(frames: Mapping[str, DataFrame], share: float, schema: Schema, table: str, children: bool) -> DataFrame:
+    """Of a share of the rows numbers as doubles, categories as text, and _PLACE, which orders them by chance."""
+    spec = schema.table(table)
+    frame = frames[table].where(picked(spec, share))
     keys = sorted({p for t, fk in schema.children(table) if t != table for p in fk.parent_columns})
-    values = [_value(frame, schema, table, c).alias(c) for c in _columns(schema, table)]
-    own = frame.select(place, *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys])
+    values = [v.alias(c) for c, v in values_of(frame, spec).items()]
+    own = frame.select(row_hash(spec).alias(_PLACE), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys])
     if children:
         for child, fk in schema.children(table):
             if child != table:
                 own = _with_children(own, frames[child], schema, child, fk)
     return own.select(*[quote(c) for c in own.columns if not c.startswith("__key:")])
-
-
-def _columns(schema: Schema, table: str) -> list[str]:
-    spec = schema.table(table)
-    return [c for c in spec.columns if role(spec, c) in (Role.NUMBER, Role.CATEGORY)]
-
-
-def _value(frame: DataFrame, schema: Schema, table: str, column: str) -> Any:  # noqa: ANN401 - a Spark column
-    spec = schema.table(table)
-    if role(spec, column) is Role.NUMBER:
-        return as_number(frame, column, spec.columns[column].kind)
-    return as_text(column)
 
 
 def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str, fk: ForeignKey) -> DataFrame:
@@ -101,8 +87,8 @@ def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str,
     name = f"{child}[{'+'.join(fk.columns)}]"
     count = F.count(F.lit(1)).cast("double").alias(f"number of {name}")
     parts = [count]
-    for c in _columns(schema, child):
-        value, kind = _value(below, schema, child, c), schema.table(child).columns[c].kind
+    for c, value in values_of(below, schema.table(child)).items():
+        kind = schema.table(child).columns[c].kind
         if kind is Kind.NUMERIC:
             parts.append(F.avg(value).alias(f"mean of {name}.{c}"))
         elif kind is Kind.CATEGORICAL:
@@ -114,11 +100,6 @@ def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str,
     match = [F.col(quote(f"__key:{p}")) == F.col(quote(k)) for p, k in zip(fk.parent_columns, theirs, strict=True)]
     counted = [c for c in summed.columns if c.startswith(("number of ", "distinct "))]
     return own.join(summed, match, "left").drop(*theirs).fillna(0.0, subset=[quote(c) for c in counted])
-
-
-def _sample(rows: DataFrame, share: float) -> DataFrame:
-    buckets = 1 << 24
-    return rows if share == 1 else rows.where(F.pmod(F.col(_PLACE), F.lit(buckets)) < int(share * buckets))
 
 
 def _cross_validated(

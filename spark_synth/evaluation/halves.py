@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import as_text
+from spark_synth.evaluation.columns import row_hash
 from spark_synth.schema.model import ForeignKey, Schema
 from spark_synth.schema.names import quote
 
@@ -78,10 +78,7 @@ def _owners_first(schema: Schema, owners: Mapping[str, str | None]) -> Iterator[
 
 
 def _by_chance(frame: DataFrame, schema: Schema, table: str, seed: int) -> DataFrame:
-    spec = schema.table(table)
-    names = spec.primary_key or tuple(spec.columns)
-    bit = F.xxhash64(F.lit(seed), *[as_text(n) for n in names]).bitwiseAND(F.lit(1))
-    return frame.withColumn(HALF, bit.cast("int"))
+    return frame.withColumn(HALF, row_hash(schema.table(table), seed).bitwiseAND(F.lit(1)).cast("int"))
 
 
 def _with_owner(cut: DataFrame, own: ForeignKey, made: Halves) -> DataFrame:

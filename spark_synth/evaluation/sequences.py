@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation import measures
-from spark_synth.evaluation.columns import as_number
+from spark_synth.evaluation.columns import as_number, row_hash
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
@@ -62,9 +62,8 @@ def _difference(pair: list[float | None]) -> float | None:
 def _side(
     frame: DataFrame, schema: Schema, table: str, fk: ForeignKey, order: str, numbers: list[str]
 ) -> dict[str, Any]:
-    spec = schema.table(table)
     keys = [F.col(quote(c)).cast("string").alias(f"k{i}") for i, c in enumerate(fk.columns)]
-    tie = F.xxhash64(*[F.col(quote(c)).cast("string") for c in spec.primary_key or spec.columns]).alias("tie")
+    tie = row_hash(schema.table(table)).alias("tie")
     values = [as_number(frame, c, Kind.NUMERIC).alias(f"x{i}") for i, c in enumerate(numbers)]
     names = [f"k{i}" for i in range(len(keys))]
     rows = frame.select(*keys, as_number(frame, order, Kind.DATETIME).alias("t"), tie, *values).dropna(

@@ -79,8 +79,8 @@ def evaluate_workload(
     UserError where a query does not run over the real tables. The tables are views for the time being.
     """
     found = []
-    for query in queries:
-        answers = [_answer(spark, query, frames) for frames in (real, synth, *(halves or ()))]
+    sides = [_answers(spark, queries, frames) for frames in (real, synth, *(halves or ()))]
+    for query, *answers in zip(queries, *sides, strict=True):
         parts = compare(answers[2], answers[3], 1.0)["error"] if halves else None
         best = None if parts is None else parts * NOISE
         found.append({"name": query.name, "sql": query.sql, **compare(answers[0], answers[1], ratio), "best": best})
@@ -121,9 +121,18 @@ def _score(found: Mapping[str, Any]) -> float | None:
     return mean(parts)
 
 
-def _answer(spark: SparkSession, query: Query, frames: Mapping[str, DataFrame]) -> Answer:
+def _answers(spark: SparkSession, queries: Sequence[Query], frames: Mapping[str, DataFrame]) -> list[Answer]:
     for table, frame in frames.items():
         frame.createOrReplaceTempView(quote(table))
+    try:
+        return [_answer(spark, query) for query in queries]
+    finally:
+        for table in frames:
+            spark.catalog.dropTempView(table)
+
+
+def _answer(spark: SparkSession, query: Query) -> Answer:
+    """What a query over the views finds."""
     try:
         found = spark.sql(query.sql)
         groups, scales, limited = _roles(found)
@@ -132,9 +141,6 @@ def _answer(spark: SparkSession, query: Query, frames: Mapping[str, DataFrame]) 
     except (AnalysisException, ParseException) as error:
         said = str(error).strip().splitlines()[0]
         raise UserError(f"query {query.name}: {said}") from None
-    finally:
-        for table in frames:
-            spark.catalog.dropTempView(table)
     keys = [n for n, group in zip(names, groups, strict=True) if group]
     titles = {n: t for n, t, group in zip(names, found.columns, groups, strict=True) if not group}
     index = rows[keys].astype(str).agg(" | ".join, axis=1) if keys else pd.Series("all", index=rows.index)

@@ -81,7 +81,6 @@ def test_new_rows_fit_what_stays(after: Tables, chosen: set[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_what_was_drawn_in_part_can_be_drawn_again(market: Market, after: Tables) -> None:
     """In part once more, with the families of its rows; and its descendants as a whole."""
     config = market.config("part")
