@@ -69,7 +69,8 @@ def main() -> None:
         for family in args.families:
             _measure(args, source.absolute(), out, family)
             write_page(_kept(out))
-    write_page(_kept(out))
+    if not args.sources:
+        write_page(_kept(out))
 
 
 def _arguments() -> argparse.Namespace:
@@ -113,6 +114,8 @@ def _config(args: argparse.Namespace, source: Path, output: Path, family: str) -
         "schema": source / "metadata.json",
         "output": output,
         "train.max_minutes": args.minutes,
+        "evaluate.ceiling": False,  # the judge does what is wanted here
+        "evaluate.detection_rows": 0,
         **FAMILIES[family],
     }
     told = [f"{k}={v}" for k, v in options.items()] + args.options
@@ -123,13 +126,14 @@ def _distinct(package: Package, tables: Path) -> float:
     """The least share, over the columns of categories, of those above the rare threshold that were generated."""
     shares = [1.0]
     for table, plan in package.plans.items():
-        codecs = {v.column: v.codecs[0] for v in plan.values if len(v.codecs) == 1}
-        wanted = {c: set(x.categories) for c, x in codecs.items() if isinstance(x, CategoricalCodec) and x.categories}
-        if plan.reference or not wanted:
+        if plan.reference:
             continue
-        made = DeltaTable(tables / table).to_pyarrow_table(columns=list(wanted))
-        for column, values in wanted.items():
-            shares.append(len(values & {str(v) for v in made[column].unique().to_pylist()}) / len(values))
+        made = DeltaTable(tables / table)
+        written = {f.name for f in made.schema().fields}  # of columns that say the same one may be drawn for all
+        codecs = {v.column: v.codecs[0] for v in plan.values if len(v.codecs) == 1 and v.column in written}
+        wanted = {c: set(x.categories) for c, x in codecs.items() if isinstance(x, CategoricalCodec) and x.categories}
+        rows = made.to_pyarrow_table(columns=list(wanted))
+        shares += [len(v & {str(r) for r in rows[c].unique().to_pylist()}) / len(v) for c, v in wanted.items()]
     return min(shares)
 
 

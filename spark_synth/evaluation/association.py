@@ -1,8 +1,9 @@
-"""Between parent and child: how strongly the columns of a parent row go with those of its children."""
+"""Between a row and those above it: how strongly the columns of a parent, or of one further up, go with its own."""
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -10,41 +11,46 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation import measures
-from spark_synth.evaluation.columns import picked
+from spark_synth.evaluation.columns import leading, led_to, picked
 from spark_synth.evaluation.contents import axis_value, paired_columns
 from spark_synth.evaluation.profile import TOP, Profile
 from spark_synth.evaluation.tally import Axis, Counts, Plan, count
-from spark_synth.schema.model import ForeignKey, Table
-from spark_synth.schema.names import quote
+from spark_synth.schema.model import ForeignKey, Schema
 
 STRONG = 0.1  # real associations above it are expected to survive
 WORST = 5
 
 
 def evaluate_association(
-    child: tuple[DataFrame, DataFrame],
-    parent: tuple[DataFrame, DataFrame],
-    tables: tuple[Table, Table],
-    profiles: tuple[Profile, Profile],
-    fk: ForeignKey,
+    real: Mapping[str, DataFrame],
+    synth: Mapping[str, DataFrame],
+    schema: Schema,
+    table: str,
+    keys: Sequence[ForeignKey],
+    profiles: Mapping[str, Profile],
     *,
     max_pair_columns: int,
     sample_rows: int,
 ) -> dict[str, Any] | None:
-    """Associations of (parent column, child column), real and synthetic, over child rows joined with their parent, in
-    one Spark job. `tables` and `profiles` are those of child and parent. None where there is no pair to look at."""
-    right = [profiles[0].axes[n] for n in paired_columns(tables[0], profiles[0], max_pair_columns)]
-    left = [profiles[1].axes[n] for n in paired_columns(tables[1], profiles[1], max_pair_columns)]
+    """Associations of (column above, own column), real and synthetic, over rows joined with the one that `keys` lead
+    to, one after the other, in one Spark job. None where there is no pair to look at."""
+    above = keys[-1].parent
+    right = [profiles[table].axes[n] for n in paired_columns(schema.table(table), profiles[table], max_pair_columns)]
+    left = [profiles[above].axes[n] for n in paired_columns(schema.table(above), profiles[above], max_pair_columns)]
     if not left or not right:
         return None
     plan = _plan(left, right)
-    rows = None
-    for i in (0, 1):
-        share = min(1.0, sample_rows / max(1, profiles[0].rows[i]))
-        side = _joined(child[i], parent[i], tables, fk, left, right, share, i)
-        rows = side if rows is None else rows.unionByName(side)
-    assert rows is not None
-    counts = count(rows, plan)
+    sides = []
+    for i, frames in enumerate((real, synth)):
+        share = min(1.0, sample_rows / max(1, profiles[table].rows[i]))
+        own = frames[table].where(picked(schema.table(table), share))
+        names = [f"k{i}" for i in range(len(keys[0].columns))]
+        values = [axis_value(own, schema.table(table), a).alias(f"a{len(left) + i}") for i, a in enumerate(right)]
+        below = own.select(*leading(keys[0], frames[keys[0].parent], names), *values)
+        rows = below.join(_above(frames, schema, keys, left), names)
+        axes = [f"a{j}" for j in range(len(plan.axes))]
+        sides.append(rows.select(F.lit(i).alias("side"), F.lit(True).alias("pick"), *axes))
+    counts = count(sides[0].unionByName(sides[1]), plan)
     pairs = _pairs(counts, len(left))
     return _figures(pairs, counts)
 
@@ -64,26 +70,20 @@ def _plan(left: list[Axis], right: list[Axis]) -> Plan:
     )
 
 
-def _joined(
-    child: DataFrame,
-    parent: DataFrame,
-    tables: tuple[Table, Table],
-    fk: ForeignKey,
-    left: list[Axis],
-    right: list[Axis],
-    share: float,
-    side: int,
-) -> DataFrame:
-    keys = [f"k{i}" for i in range(len(fk.columns))]
-    types = [parent.schema[c].dataType for c in fk.parent_columns]
-    own = [F.col(quote(c)).cast(t).alias(k) for c, t, k in zip(fk.columns, types, keys, strict=True)]
-    theirs = [F.col(quote(c)).alias(k) for c, k in zip(fk.parent_columns, keys, strict=True)]
-    below = child.where(picked(tables[0], share)).select(
-        *own, *[axis_value(child, tables[0], a).alias(f"a{len(left) + i}") for i, a in enumerate(right)]
+def _above(frames: Mapping[str, DataFrame], schema: Schema, keys: Sequence[ForeignKey], left: list[Axis]) -> DataFrame:
+    """The rows that the first key leads to: their key as k0, k1, ..., and as a0, a1, ... the axes of the row that the
+    further keys lead to from there."""
+    top, spec = frames[keys[-1].parent], schema.table(keys[-1].parent)
+    made = top.select(
+        *led_to(keys[-1], [f"k{i}" for i in range(len(keys[-1].columns))]),
+        *[axis_value(top, spec, a).alias(f"a{i}") for i, a in enumerate(left)],
     )
-    above = parent.select(*theirs, *[axis_value(parent, tables[1], a).alias(f"a{i}") for i, a in enumerate(left)])
-    axes = [f"a{i}" for i in range(len(left) + len(right))]
-    return below.join(above, keys).select(F.lit(side).alias("side"), F.lit(True).alias("pick"), *axes)
+    for fk, below in pairwise(reversed(keys)):
+        own, theirs = [f"k{i}" for i in range(len(fk.columns))], [f"n{i}" for i in range(len(below.columns))]
+        middle = frames[below.parent].select(*leading(fk, frames[fk.parent], own), *led_to(below, theirs))
+        axes = [f"a{i}" for i in range(len(left))]
+        made = middle.join(made, own).select(*[F.col(n).alias(f"k{i}") for i, n in enumerate(theirs)], *axes)
+    return made
 
 
 def _pairs(counts: Counts, split: int) -> list[tuple[str, str, float, float]]:

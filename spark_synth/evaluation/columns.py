@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pyspark.sql import Column as SparkColumn
@@ -9,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, StringType, TimestampNTZType, TimestampType
 
-from spark_synth.schema.model import Kind, Table
+from spark_synth.schema.model import ForeignKey, Kind, Table
 from spark_synth.schema.names import quote
 
 
@@ -74,6 +75,17 @@ def values_of(frame: DataFrame, table: Table) -> dict[str, SparkColumn]:
         for c, r in roles.items()
         if r in (Role.NUMBER, Role.CATEGORY)
     }
+
+
+def leading(fk: ForeignKey, parent: DataFrame, names: Sequence[str]) -> list[SparkColumn]:
+    """The columns of a foreign key, in the types of those that it leads to, under these names."""
+    types = [parent.schema[c].dataType for c in fk.parent_columns]
+    return [F.col(quote(c)).cast(t).alias(n) for c, t, n in zip(fk.columns, types, names, strict=True)]
+
+
+def led_to(fk: ForeignKey, names: Sequence[str]) -> list[SparkColumn]:
+    """The columns of the parent that a foreign key leads to, under these names."""
+    return [F.col(quote(c)).alias(n) for c, n in zip(fk.parent_columns, names, strict=True)]
 
 
 def row_hash(table: Table, *seed: int) -> SparkColumn:

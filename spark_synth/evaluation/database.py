@@ -8,12 +8,14 @@ from typing import Any, Protocol
 
 from pyspark.sql import DataFrame
 
+from spark_synth.evaluation.ancestors import HOPS, Path, evaluate_ancestors
 from spark_synth.evaluation.association import evaluate_association
 from spark_synth.evaluation.columns import Role, role
 from spark_synth.evaluation.contents import evaluate_contents, table_score
 from spark_synth.evaluation.detection import detect
 from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
 from spark_synth.evaluation.profile import Profile, look
+from spark_synth.evaluation.rules import evaluate_rules
 from spark_synth.evaluation.sequences import evaluate_sequence
 from spark_synth.evaluation.verdict import find_notes, find_problems, summarise
 from spark_synth.schema.model import ForeignKey, Schema, Table
@@ -56,7 +58,7 @@ def evaluate_database(
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
     of tables whose size the ratio does not tell. Unless `thorough`, neither values that repeat or are copied, nor what
-    tells synthetic rows from real ones, nor sequences are looked for. The result can be written as JSON:
+    tells synthetic rows from real ones, nor rules, nor sequences are looked for. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
@@ -72,12 +74,15 @@ def evaluate_database(
         for (t, name), future in links.items():
             tables[t]["fk"][name] = future.result()
             note(f"foreign key {name} compared")
+        ancestors = evaluate_ancestors(schema, references, lambda p: evaluation.association(p, profiles), pool)
+        note(f"{len(ancestors['paths'])} paths over several foreign keys compared")
     metrics = {
         "ratio": ratio,
         "references": sorted(references),
         "settings": {k: getattr(settings, k) for k in ("max_pair_columns", "sample_rows", "detection_rows")},
         "tables": tables,
-        "summary": summarise(tables),
+        "ancestors": ancestors,
+        "summary": summarise(tables) | {f"hop{k}": ancestors[f"hop{k}"] for k in HOPS},
         "problems": find_problems(tables),
         "notes": find_notes(tables),
     }
@@ -117,6 +122,7 @@ class _Evaluation:
     def table(self, name: str, profile: Profile) -> dict[str, Any]:
         """Everything about one table but its foreign keys."""
         table, reference = self.schema.tables[name], name in self.references
+        scored = self.thorough and not reference
         found = evaluate_contents(
             *self.sides(name),
             table,
@@ -137,7 +143,8 @@ class _Evaluation:
             "primary_key": _primary_key(table, identities.get(""), profile),
             **table_score(found["columns"], found["pairs"]),
             **found,
-            "detection": None if reference or not self.thorough else self.detection(name, profile),
+            "detection": self.detection(name, profile) if scored else None,
+            "rules": self.rules(name, profile) if scored else [],
             "fk": {},
         }
 
@@ -152,23 +159,26 @@ class _Evaluation:
             for way, children in ways.items()
         }
 
+    def rules(self, name: str, profile: Profile) -> list[dict[str, Any]]:
+        """What holds in the real rows of a table, and whether it does in the synthetic ones."""
+        return evaluate_rules(
+            self.real,
+            self.synth,
+            self.schema,
+            name,
+            rows=profile.rows[0],
+            sample_rows=self.settings.sample_rows,
+            most_columns=self.settings.max_pair_columns,
+        )
+
     def link(self, name: str, fk: ForeignKey, profiles: Mapping[str, Profile]) -> dict[str, Any]:
         """Everything about one foreign key. Where both ends were kept there is nothing to score."""
-        tables = self.schema.tables
         kept = (name in self.references, fk.parent in self.references)
         scale = self.ratio if kept == (False, True) else 1.0
         found = evaluate_degrees(self.sides(name), self.sides(fk.parent), fk, scale)
         association = None
         if not all(kept):
-            association = evaluate_association(
-                self.sides(name),
-                self.sides(fk.parent),
-                (tables[name], tables[fk.parent]),
-                (profiles[name], profiles[fk.parent]),
-                fk,
-                max_pair_columns=self.settings.max_pair_columns,
-                sample_rows=self.settings.sample_rows,
-            )
+            association = self.association(Path(name, (fk,)), profiles)
         return {
             "columns": list(fk.columns),
             "parent": fk.parent,
@@ -178,6 +188,19 @@ class _Evaluation:
             "association": association,
             "sequence": self.sequence(name, fk) if self.thorough and not all(kept) else None,
         }
+
+    def association(self, path: Path, profiles: Mapping[str, Profile]) -> dict[str, Any] | None:
+        """What ties rows to the one that a path leads to."""
+        return evaluate_association(
+            self.real,
+            self.synth,
+            self.schema,
+            path.table,
+            path.keys,
+            profiles,
+            max_pair_columns=self.settings.max_pair_columns,
+            sample_rows=self.settings.sample_rows,
+        )
 
     def sequence(self, name: str, fk: ForeignKey) -> dict[str, Any] | None:
         """How rows follow each other under the row that owns them."""

@@ -12,7 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import picked, row_hash, values_of
+from spark_synth.evaluation.columns import leading, picked, row_hash, values_of
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
@@ -77,11 +77,13 @@ def _features(frames: Mapping[str, DataFrame], share: float, schema: Schema, tab
     if children:
         for child, fk in schema.children(table):
             if child != table:
-                own = _with_children(own, frames[child], schema, child, fk)
+                own = _with_children(own, frames[table], frames[child], schema, child, fk)
     return own.select(*[quote(c) for c in own.columns if not c.startswith("__key:")])
 
 
-def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str, fk: ForeignKey) -> DataFrame:
+def _with_children(
+    own: DataFrame, parent: DataFrame, below: DataFrame, schema: Schema, child: str, fk: ForeignKey
+) -> DataFrame:
     """Rows with the number of rows below them and, of these, the means of numbers and how many categories there are.
     Means of dates are left out, as where the method was published."""
     name = f"{child}[{'+'.join(fk.columns)}]"
@@ -94,8 +96,7 @@ def _with_children(own: DataFrame, below: DataFrame, schema: Schema, child: str,
         elif kind is Kind.CATEGORICAL:
             parts.append(F.count_distinct(value).cast("double").alias(f"distinct {name}.{c}"))
     theirs = [f"__own:{i}" for i in range(len(fk.columns))]
-    types = [own.schema[f"__key:{p}"].dataType for p in fk.parent_columns]
-    keys = [F.col(quote(c)).cast(t).alias(k) for c, t, k in zip(fk.columns, types, theirs, strict=True)]
+    keys = leading(fk, parent, theirs)
     summed = below.groupBy(*keys).agg(*parts)
     match = [F.col(quote(f"__key:{p}")) == F.col(quote(k)) for p, k in zip(fk.parent_columns, theirs, strict=True)]
     counted = [c for c in summed.columns if c.startswith(("number of ", "distinct "))]

@@ -9,9 +9,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import row_hash
+from spark_synth.evaluation.columns import leading, led_to, row_hash
 from spark_synth.schema.model import ForeignKey, Schema
-from spark_synth.schema.names import quote
 
 HALF = "__half"
 
@@ -84,9 +83,9 @@ def _by_chance(frame: DataFrame, schema: Schema, table: str, seed: int) -> DataF
 def _with_owner(cut: DataFrame, own: ForeignKey, made: Halves) -> DataFrame:
     """Rows in the half of the row that owns them; those that nothing owns stay where chance put them."""
     names = [f"__k{i}" for i in range(len(own.columns))]
-    theirs = [F.col(quote(c)).alias(k) for c, k in zip(own.parent_columns, names, strict=True)]
-    sides = [part[own.parent].select(*theirs, F.lit(h).alias("__of")) for h, part in ((0, made.one), (1, made.other))]
+    parents = [part[own.parent] for part in (made.one, made.other)]
+    sides = [parent.select(*led_to(own, names), F.lit(h).alias("__of")) for h, parent in enumerate(parents)]
     above = sides[0].unionByName(sides[1])
-    mine = [F.col(quote(c)).cast(above.schema[k].dataType).alias(k) for c, k in zip(own.columns, names, strict=True)]
+    mine = leading(own, parents[0], names)
     joined = cut.select("*", *mine).join(above, names, "left")
     return joined.withColumn(HALF, F.coalesce("__of", HALF)).drop("__of", *names)

@@ -10,12 +10,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation import bins, measures
-from spark_synth.evaluation.columns import Role, as_text, identity, role
+from spark_synth.evaluation.columns import Role, as_text, identity, leading, led_to, role
 from spark_synth.evaluation.contents import bars_plot
 from spark_synth.evaluation.measures import Floats
 from spark_synth.evaluation.profile import both
 from spark_synth.schema.model import ForeignKey, Table
-from spark_synth.schema.names import quote
 
 _EXACT_DEGREES = 10_000  # above it numbers of children are rounded to 3 digits, so that few reach the driver
 
@@ -61,10 +60,8 @@ def evaluate_degrees(
     """
     sides = []
     for i in (0, 1):
-        types = {c: parent[i].schema[c].dataType for c in fk.parent_columns}
-        cast = [F.col(quote(c)).cast(types[p]) for c, p in zip(fk.columns, fk.parent_columns, strict=True)]
-        sides.append(_keys(child[i], i, cast, is_child=True))
-        sides.append(_keys(parent[i], i, [F.col(quote(c)) for c in fk.parent_columns], is_child=False))
+        sides.append(_keys(child[i], i, leading(fk, parent[i], fk.columns), is_child=True))
+        sides.append(_keys(parent[i], i, led_to(fk, fk.columns), is_child=False))
     keys = sides[0].unionByName(sides[1]).unionByName(sides[2]).unionByName(sides[3])
     families = keys.groupBy("side", "a", "b").agg(F.max("parent").alias("parent"), F.sum("child").alias("children"))
     digits = F.pow(F.lit(10.0), F.floor(F.log10(F.col("children"))) - 2)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from spark_synth.evaluation.measures import mean
+from spark_synth.evaluation.rules import rules_score
 from spark_synth.evaluation.sequences import sequence_figures
 from spark_synth.schema.model import Kind
 
@@ -46,6 +47,7 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         **sequence_figures(tables),
         "c2st": mean(_aucs(made, "alone")),
         "c2st_children": mean(_aucs(made, "children")),
+        "rules": mean(rules_score(v["rules"]) for v in made),
         "max_orphans": max((unresolved(fk) for _, _, fk in _links(tables)), default=0),
         "duplicate_keys": sum(k["duplicates"] for k in keys),
         "null_keys": sum(k["nulls"] for k in keys),
@@ -121,6 +123,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat[f"{t}/fk/{name}/orphans"] = fk["orphans"]
             flat[f"{t}/fk/{name}/degree_ks"] = fk["degree"]["ks"]
             flat |= {f"{t}/fk/{name}/{k}": (fk["association"] or {}).get(k) for k in ("kept", "mad")}
+    flat |= {f"ancestors/{'/'.join(p['keys'])}": p["score"] for p in metrics["ancestors"]["paths"]}
     flat |= {f"workload/{k}": v for k, v in metrics.get("workload", {}).items() if k != "queries"}
     out: dict[str, float] = {}
     for name, value in flat.items():

@@ -100,13 +100,13 @@ def draw() -> Callable[..., dict[str, pd.DataFrame]]:
 
 
 @pytest.fixture(scope="session")
-def frames(spark: SparkSession) -> Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]:
-    """Pandas tables of the shop in Spark."""
+def frames(spark: SparkSession) -> Callable[..., dict[str, DataFrame]]:
+    """Pandas tables in Spark: those of the shop, or of other types."""
 
-    def made(tables: dict[str, pd.DataFrame]) -> dict[str, DataFrame]:
+    def made(tables: dict[str, pd.DataFrame], types: dict[str, str] = TYPES) -> dict[str, DataFrame]:
         return {
             t: spark.createDataFrame(
-                [[_plain(v) for v in row] for row in df.astype(object).to_numpy().tolist()], TYPES[t]
+                [[_plain(v) for v in row] for row in df.astype(object).to_numpy().tolist()], types[t]
             )
             for t, df in tables.items()
         }
