@@ -21,7 +21,9 @@ from pyspark.sql import functions as F
 
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, load_config
-from spark_synth.evaluation.compatibility import Joined, joined, model_compatibility, privacy_score, sample_of
+from spark_synth.evaluation.compatibility import model_compatibility
+from spark_synth.evaluation.joins import Joined, joined, sample_of
+from spark_synth.evaluation.near import privacy_score
 from spark_synth.pipeline.stages import Workshop
 from spark_synth.schema import Schema, load_schema
 from spark_synth.schema.names import quote
@@ -74,10 +76,10 @@ def _run(args: argparse.Namespace, out: Path, family: str, seed: int) -> dict[st
         t: read_delta(spark, table_target(config.output, str(config.generate.identifier), t)) for t in schema.tables
     }
     table = args.target.split(".")[0]
-    a, b, c = (sample_of(joined(frames, schema, table), schema, seed=seed) for frames in (real, test, synth))
+    a, b, c = (sample_of(joined(frames, schema, table), seed=seed) for frames in (real, test, synth))
     return {
         **model_compatibility(a, b, c, args.target, seed),
-        "P": privacy_score(a, c, seed),
+        "P": privacy_score(a, c, seed)["P"],
         **_sizes(a, b, c),
         "run": run_id,
     }

@@ -25,14 +25,18 @@ def key_hash(columns: Iterable[str]) -> Column:
     return F.xxhash64(*[quoted(c) for c in columns])
 
 
+def row_number(plan: TablePlan, primary_key: tuple[str, ...], seed: int) -> Column:
+    """A 64-bit number that stands for a row: a hash of its key, or of all columns where there is none."""
+    return F.xxhash64(*[quoted(c) for c in primary_key or plan.columns], F.lit(seed))
+
+
 def order_rows(df: DataFrame, plan: TablePlan, primary_key: tuple[str, ...], seed: int) -> DataFrame:
     """`df` with __hash, __split (0 to SPLITS - 1) and, for owned tables, __null, __pos, __n, __t, __dt, __t0 and __t1.
 
     Rows of a family are ordered by time, then key. Rows without an owner form families of about
     `owner.null_size` rows each, by a hash of the row, so that they keep the pace of time of the whole.
     """
-    identity = list(primary_key) or list(plan.columns)
-    df = df.withColumn("__hash", F.xxhash64(*[quoted(c) for c in identity], F.lit(seed)))
+    df = df.withColumn("__hash", row_number(plan, primary_key, seed))
     if plan.owner is None:
         return df.withColumn("__split", F.pmod(F.col("__hash"), F.lit(SPLITS)))
     df = df.withColumn(NULL_FAMILY, _null_family(plan.owner))

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation.columns import leading, picked, row_hash, values_of
+from spark_synth.evaluation.measures import auc_spread
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
@@ -127,7 +128,7 @@ def _cross_validated(
             lost[feature] += max(0.0, whole - roc_auc_score(y[test], model.predict_proba(mixed)[:, 1]))
     auc, total = float(roc_auc_score(y, chances)), sum(lost.values())
     shares = sorted(((v / total, f) for f, v in lost.items() if v > 0), key=lambda each: (-each[0], each[1]))
-    error = 1.96 * _spread(auc, each, each)
+    error = 1.96 * auc_spread(auc, each, each)
     return {
         "auc": auc,
         "low": max(0.0, auc - error),
@@ -169,10 +170,3 @@ def _parts_of(dates: pd.Series) -> pd.DataFrame:
     """Year, month and day, and of the time of day what is not always 0."""
     parts = {p: getattr(dates.dt, p) for p in ("year", "month", "day", "hour", "minute", "second")}
     return pd.DataFrame({p: v for p, v in parts.items() if p in ("year", "month", "day") or v.fillna(0).any()})
-
-
-def _spread(auc: float, positive: int, negative: int) -> float:
-    """The standard error of an AUC."""
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    rest = (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
-    return float(np.sqrt(max(0.0, auc * (1 - auc) + rest) / (positive * negative)))

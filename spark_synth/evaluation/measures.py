@@ -67,3 +67,10 @@ def cramers_v(table: Floats) -> float | None:
     phi2 = max(0.0, float(((table - expected) ** 2 / expected).sum()) / n - (r - 1) * (k - 1) / (n - 1))
     side = min(r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)) - 1
     return float(min(1.0, np.sqrt(phi2 / max(1e-9, side))))
+
+
+def auc_spread(auc: float, positive: int, negative: int) -> float:
+    """The standard error of an AUC of so many rows of either kind (Hanley and McNeil, 1982)."""
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    rest = (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
+    return float(np.sqrt(max(0.0, auc * (1 - auc) + rest) / (positive * negative)))

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.evaluation.compatibility import Joined, joined, model_compatibility, privacy_score, sample_of
+from spark_synth.evaluation.compatibility import model_compatibility
+from spark_synth.evaluation.joins import Joined, joined, sample_of
+from spark_synth.evaluation.near import privacy_score
 from spark_synth.schema import Schema
 
 SHOP = (
@@ -35,7 +37,7 @@ def test_rows_are_joined_with_what_they_refer_to_and_what_refers_to_them(frames:
     assert rows.columns == ["shop.size", "region[region].climate", "sale.sum"]
     found = sorted(tuple(r) for r in rows.na.fill("-", ["`region[region].climate`"]).na.fill(-1.0).collect())
     assert [f[0] for f in found] == [5.0, 5.0, 6.0, 7.0] and [f[2] for f in found][:3] == [1.5, 2.5, 3.5]
-    sample = sample_of(rows, SHOP)
+    sample = sample_of(rows)
     assert (sample.numbers, sample.categories) == (["shop.size", "sale.sum"], ["region[region].climate"])
 
 
@@ -58,5 +60,5 @@ def test_rows_of_the_same_kind_are_compatible_and_others_are_not() -> None:
 
 def test_copies_are_near_and_fresh_rows_are_not() -> None:
     real = drawn(0, 2000)
-    assert privacy_score(real, drawn(3, 2000)) == pytest.approx(0.05, abs=0.03)
-    assert privacy_score(real, real) > 0.9
+    assert privacy_score(real, drawn(3, 2000))["P"] == pytest.approx(0.05, abs=0.03)
+    assert privacy_score(real, real)["P"] > 0.9

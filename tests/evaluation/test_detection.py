@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame
 
 from spark_synth.evaluation.detection import detect
+from spark_synth.evaluation.measures import auc_spread
 from spark_synth.evaluation.report import write_report
 from tests.evaluation.conftest import shop, shop_schema
 
@@ -80,6 +81,4 @@ def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any
 @pytest.mark.parametrize("auc", [0.5, 0.9])
 def test_the_interval_is_that_of_hanley_and_mcneil(auc: float) -> None:
     """Table of their paper (1982): with 50 of each, an AUC of 0.9 has a standard error of about 0.03."""
-    from spark_synth.evaluation.detection import _spread
-
-    assert _spread(auc, 50, 50) == pytest.approx({0.5: 0.058, 0.9: 0.031}[auc], abs=0.002)
+    assert auc_spread(auc, 50, 50) == pytest.approx({0.5: 0.058, 0.9: 0.031}[auc], abs=0.002)

@@ -1,0 +1,111 @@
+"""All that is measured of the privacy of one table on rows in memory: a sample of either side, in one Spark task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_synth.evaluation.attacks import LEAST, SECRETS, closest, excess, inference, membership, singling
+from spark_synth.evaluation.joins import FAMILY, PLACE, Joined, kinds_of
+from spark_synth.evaluation.near import PERCENTILE, nearest, privacy_score, ranked
+from spark_synth.schema.names import quote
+
+SIDE, HELD = "__side", "__held"  # 0 and 1: halves of the real rows, 2: synthetic ones; real rows that were held out
+LABELS = (PLACE, FAMILY, SIDE, HELD)
+
+
+def measure(rows: DataFrame, secrets: list[str], most: int, least: int, seed: int) -> dict[str, Any] | None:
+    """Figures of `nearness`, `closest`, `inference`, `singling` and `membership` (None where there is nothing to tell),
+    `rows` of either side and those held out, and `spreads`, by number: from the 10th to the 90th percentile.
+
+    rows: values in the form of `values_of` and LABELS, of which `most` of a side are used. secrets: columns that may be
+    guessed. None where a side has fewer than `least` rows.
+    """
+    numbers, categories = kinds_of(rows)
+    names = [*numbers, *categories]
+    chosen = [secrets[i] for i in np.unique(np.linspace(0, len(secrets) - 1, SECRETS).astype(int))] if secrets else []
+
+    def measured(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        found = pd.concat(list(frames), ignore_index=True)
+        found.columns = pd.Index([*LABELS, *names])
+        figures = _measured(found, numbers, categories, chosen, most, least, seed)
+        yield pd.DataFrame({"found": [json.dumps(figures)]})
+
+    plain = rows.select(*LABELS, *[F.col(quote(n)).alias(f"f{i}") for i, n in enumerate(names)])
+    found = plain.repartition(1).mapInPandas(measured, "found string").collect()
+    out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
+    return out
+
+
+def _measured(
+    rows: pd.DataFrame,
+    numbers: list[str],
+    categories: list[str],
+    secrets: list[str],
+    most: int,
+    least: int,
+    seed: int,
+) -> dict[str, Any] | None:
+    rows = rows.sort_values([PLACE, *numbers, *categories])  # in the order of a hash: by chance, and always the same
+    real, synth = (part.head(most).reset_index(drop=True) for part in (rows[rows[SIDE] < 2], rows[rows[SIDE] == 2]))
+    if min(len(real), len(synth)) < least:
+        return None
+    points = ranked([real, synth], Joined(real, numbers, categories))
+    of_synth = points.sides[1]
+    at = [np.flatnonzero(real[SIDE] == h) for h in (0, 1)]
+    each = min(len(at[0]), len(at[1]), len(synth))
+    held = real[HELD].to_numpy(bool)
+    found: dict[str, Any] = {
+        "rows": {"real": len(real), "synth": len(synth), "held": int(held.sum()), "half": each},
+        "spreads": {c: _spread_of(real[c]) for c in numbers},
+        "nearness": None,
+        "closest": None,
+        "inference": None,
+        "singling": None,
+        "membership": None,
+    }
+    if held.any():
+        distances = nearest(points.sides[0], of_synth)
+        found["membership"] = membership(distances[~held], distances[held])
+    if each < LEAST:
+        return found
+    halves = [a[:each] for a in at]
+    sides = [Joined(real.iloc[h], numbers, categories) for h in halves]
+    near = [points.sides[0][h] for h in halves]
+    found["nearness"] = _nearness(Joined(real, numbers, categories), Joined(synth, numbers, categories), sides, seed)
+    found["closest"] = _closest(of_synth, near, [real[FAMILY].to_numpy()[h] for h in halves])
+    found["inference"] = inference(of_synth[:each], near, points.of, {c: c in numbers for c in secrets})
+    found["singling"] = singling(Joined(synth.head(each), numbers, categories), sides, seed)
+    return found
+
+
+def _nearness(real: Joined, synth: Joined, halves: list[Joined], seed: int) -> dict[str, Any]:
+    """P beside that of one half for the other; a generator is not asked for less than chance."""
+    some = Joined(synth.rows.head(len(real.rows)), synth.numbers, synth.categories)
+    found = privacy_score(real, some, seed)
+    usual = [privacy_score(half, halves[1 - i], seed)["P"] for i, half in enumerate(halves)]
+    control = max(PERCENTILE / 100, float(np.mean(usual)))
+    return {**found, **excess(found["P"], len(real.rows), control, 2 * len(halves[0].rows))}
+
+
+def _closest(synth: np.ndarray, halves: list[np.ndarray], families: list[np.ndarray]) -> dict[str, Any] | None:
+    quarters = []
+    for half, family in zip(halves, families, strict=True):
+        second = (family & 2).astype(bool)
+        size = min(second.sum(), (~second).sum())
+        quarters.append([half[second][:size], half[~second][:size]])
+    if min(len(q) for pair in quarters for q in pair) < LEAST // 2:
+        return None
+    return closest(synth, halves, quarters)
+
+
+def _spread_of(values: pd.Series) -> float:
+    low, high = values.quantile([0.1, 0.9])
+    spread = high - low if high > low else values.std()
+    return float(spread) if spread > 0 else 1.0
