@@ -18,7 +18,7 @@ ONE_HOT = 50  # categories of a column that have a dimension each; by ranks the 
 SIGNS = 16
 PERCENTILE = 5  # of what real rows have among themselves, below which a synthetic row is too near
 SETTLED = 4000  # rows above which one cut into halves is enough for a percentile
-CUTS = 9
+CUTS = 5
 _NULL = "\0"
 
 

@@ -3,7 +3,8 @@
 Every part of the score is a risk between 0 and 1: the share of records, or of guesses, that is given away beyond what
 another sample of the same source would give away, which is 0 by that measure.
 
-- nearness: P of Mami et al. (2022) beyond 0.05, or beyond the P of one half of the real rows against the other;
+- nearness: P of Mami et al. (2022), of rows and their parents, beyond 0.05, or beyond
+  the P of one half of the real rows against the other;
 - closest: synthetic rows far closer to a row of one half than to any of the other (attacks.closest);
 - copies: exact and near copies of whole rows, over all rows (copies.count_copies), the larger risk of the two;
 - inference: what the nearest synthetic row tells of a row of which all other columns are known (attacks.inference);
@@ -129,25 +130,36 @@ class _Looking:
         if min(counts) < LEAST_ROWS:
             return {"alone": None, "joined": None}
         alone = self._way(table, bases, counts, 0)
-        above = any(self._adds(fk.parent) for _, fk, _ in ancestors(self.schema, table, GENERATIONS))
+        above = any(self._values(fk.parent, up) for _, fk, up in ancestors(self.schema, table, GENERATIONS))
         return {"alone": alone, "joined": self._way(table, bases, counts, GENERATIONS) if above else None}
 
-    def _adds(self, table: str) -> bool:
-        return bool(values_of(self.real[table], self.schema.table(table)))
+    def _values(self, table: str, prefix: str) -> list[str]:
+        """The columns of the values of a table where its rows are joined as `prefix`."""
+        return [f"{prefix}.{c}" for c in values_of(self.real[table], self.schema.table(table))]
 
     def _way(self, table: str, bases: list[DataFrame], counts: list[int], generations: int) -> dict[str, Any] | None:
+        """Figures of the rows with those that are so many generations above them."""
         shares = [min(1.0, MORE * self.rows / max(1, n)) for n in counts]
         spec = self.schema.table(table)
-        some = self._both(table, [b.where(picked(spec, s)) for b, s in zip(bases, shares, strict=True)], generations)
-        if sum(map(len, kinds_of(some))) < LEAST_COLUMNS:
+        every = self._both(table, bases, generations)
+        if sum(map(len, kinds_of(every))) < LEAST_COLUMNS:
             return None
-        own = [f"{table}.{c}" for c in values_of(self.real[table], spec)]
-        found = measure(some, own, self.rows, LEAST_ROWS, self.seed)
-        if found is None:
-            return None
-        every = self._both(table, bases, generations).drop(PLACE, FAMILY, HELD)
-        found["copies"] = count_copies(every, SIDE, found.pop("spreads"), self.seed)
-        return {**scored(found), **found}
+        some = every
+        if min(shares) == 1:
+            every.persist()  # read twice
+        else:  # what is looked at is joined by itself
+            some = self._both(
+                table, [b.where(picked(spec, s)) for b, s in zip(bases, shares, strict=True)], generations
+            )
+        own = self._values(table, table)
+        parents = list(ancestors(self.schema, table, min(1, generations)))
+        above = [c for _, fk, up in parents for c in self._values(fk.parent, up)]
+        found = measure(some, own + above, own, self.rows, LEAST_ROWS, self.seed)
+        if found is not None:
+            found["copies"] = count_copies(every.drop(PLACE, FAMILY, HELD), SIDE, found.pop("spreads"), self.seed)
+            found = {**scored(found), **found}
+        every.unpersist()
+        return found
 
     def _labelled(self, table: str) -> DataFrame:
         """Real rows with SIDE, their half, NULL where the control does not tell, and HELD."""

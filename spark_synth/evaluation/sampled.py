@@ -20,43 +20,49 @@ SIDE, HELD = "__side", "__held"  # 0 and 1: halves of the real rows, 2: syntheti
 LABELS = (PLACE, FAMILY, SIDE, HELD)
 
 
-def measure(rows: DataFrame, secrets: list[str], most: int, least: int, seed: int) -> dict[str, Any] | None:
+def measure(
+    rows: DataFrame, direct: list[str], secrets: list[str], most: int, least: int, seed: int
+) -> dict[str, Any] | None:
     """Figures of `nearness`, `closest`, `inference`, `singling` and `membership` (None where there is nothing to tell),
     `rows` of either side and those held out, and `spreads`, by number: from the 10th to the 90th percentile.
 
-    rows: values in the form of `values_of` and LABELS, of which `most` of a side are used. secrets: columns that may be
-    guessed. None where a side has fewer than `least` rows.
+    rows: values in the form of `values_of` and LABELS, of which `most` of a side are used. direct: columns that P is
+    taken over, those of a row and of its parents, as where it was published. secrets: columns that may be guessed.
+    None where a side has fewer than `least` rows.
     """
     numbers, categories = kinds_of(rows)
     names = [*numbers, *categories]
     chosen = [secrets[i] for i in np.unique(np.linspace(0, len(secrets) - 1, SECRETS).astype(int))] if secrets else []
 
-    def measured(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def task(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         found = pd.concat(list(frames), ignore_index=True)
         found.columns = pd.Index([*LABELS, *names])
-        figures = _measured(found, numbers, categories, chosen, most, least, seed)
+        figures = measured(found, numbers, categories, direct, chosen, most, least, seed)
         yield pd.DataFrame({"found": [json.dumps(figures)]})
 
     plain = rows.select(*LABELS, *[F.col(quote(n)).alias(f"f{i}") for i, n in enumerate(names)])
-    found = plain.repartition(1).mapInPandas(measured, "found string").collect()
+    found = plain.repartition(1).mapInPandas(task, "found string").collect()
     out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
     return out
 
 
-def _measured(
+def measured(
     rows: pd.DataFrame,
     numbers: list[str],
     categories: list[str],
+    direct: list[str],
     secrets: list[str],
     most: int,
     least: int,
     seed: int,
 ) -> dict[str, Any] | None:
+    """See `measure`: the same of rows in memory."""
     rows = rows.sort_values([PLACE, *numbers, *categories])  # in the order of a hash: by chance, and always the same
     real, synth = (part.head(most).reset_index(drop=True) for part in (rows[rows[SIDE] < 2], rows[rows[SIDE] == 2]))
     if min(len(real), len(synth)) < least:
         return None
-    points = ranked([real, synth], Joined(real, numbers, categories))
+    whole, fake = (Joined(part, numbers, categories) for part in (real, synth))
+    points = ranked([real, synth], whole)
     of_synth = points.sides[1]
     at = [np.flatnonzero(real[SIDE] == h) for h in (0, 1)]
     each = min(len(at[0]), len(at[1]), len(synth))
@@ -78,14 +84,19 @@ def _measured(
     halves = [a[:each] for a in at]
     sides = [Joined(real.iloc[h], numbers, categories) for h in halves]
     near = [points.sides[0][h] for h in halves]
-    found["nearness"] = _nearness(Joined(real, numbers, categories), Joined(synth, numbers, categories), sides, seed)
+    found["nearness"] = _nearness(*[_only(s, direct) for s in (whole, fake, *sides)], seed=seed)
     found["closest"] = _closest(of_synth, near, [real[FAMILY].to_numpy()[h] for h in halves])
     found["inference"] = inference(of_synth[:each], near, points.of, {c: c in numbers for c in secrets})
     found["singling"] = singling(Joined(synth.head(each), numbers, categories), sides, seed)
     return found
 
 
-def _nearness(real: Joined, synth: Joined, halves: list[Joined], seed: int) -> dict[str, Any]:
+def _only(of: Joined, columns: list[str]) -> Joined:
+    """The same rows with fewer columns."""
+    return Joined(of.rows, *[[c for c in part if c in columns] for part in (of.numbers, of.categories)])
+
+
+def _nearness(real: Joined, synth: Joined, *halves: Joined, seed: int) -> dict[str, Any]:
     """P beside that of one half for the other; a generator is not asked for less than chance."""
     some = Joined(synth.rows.head(len(real.rows)), synth.numbers, synth.categories)
     found = privacy_score(real, some, seed)

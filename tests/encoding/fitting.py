@@ -12,6 +12,7 @@ from spark_synth.schema import Schema
 from spark_synth.schema.graph import choose_owners
 
 SEGMENT_ROWS = 50
+SEED = 0
 
 
 def fitted_to(spark: SparkSession, schema: Schema, tables: dict[str, DataFrame], work: Path) -> Fitted:
@@ -22,5 +23,5 @@ def fitted_to(spark: SparkSession, schema: Schema, tables: dict[str, DataFrame],
     owners = choose_owners(schema, {t: df.count() for t, df in tables.items()})
     settings = ColumnSettings(16, None)
     return fit_database(
-        spark, tables, schema, owners, {}, lambda _: settings, SEGMENT_ROWS, 0, str(work), lambda _: None
+        spark, tables, schema, owners, {}, lambda _: settings, SEGMENT_ROWS, SEED, str(work), lambda _: None
     )
