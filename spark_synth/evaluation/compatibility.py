@@ -8,35 +8,57 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import f1_score, r2_score, roc_auc_score
 
 from spark_synth.evaluation.joins import Joined
 
 COMMONEST = 500  # categories of a column that are told apart
+MOST_LABELS = 30  # categories of a target
 
 
 def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, seed: int = 0) -> dict[str, float]:
-    """Scores on `test` of a classifier of `target` learnt from `real` and from `synth`, and |1 - e(real) / e(synth)| of
-    each: ROC AUC (mean over classes, one against the rest) and F1 (macro)."""
-    labels = sorted(real.rows[target].dropna().unique())
+    """Scores on `test` of what is learnt of `target` from `real` and from `synth` (see `learnt`), and, but for numbers,
+    |1 - e(real) / e(synth)| of each."""
+    found: dict[str, float] = {}
+    for name, rows in (("real", real), ("synth", synth)):
+        found |= {f"{score}_{name}": v for score, v in learnt(rows, test, real, target, seed).items()}
+    for score in ("auc", "f1"):
+        if f"{score}_real" in found:
+            found[f"mc_{score}"] = abs(1 - found[f"{score}_real"] / max(found[f"{score}_synth"], 1e-6))
+    return found
+
+
+def learnt(train: Joined, test: Joined, real: Joined, target: str, seed: int = 0) -> dict[str, float]:
+    """Scores on `test` of what XGBoost learns from `train`: ROC AUC (mean over classes, one against the rest) and F1
+    (macro) of a category as `auc` and `f1`, R² of a number as `r2`. `real` tells which categories are known, of the
+    target the MOST_LABELS commonest."""
     columns = [c for c in (*real.numbers, *real.categories) if c != target]
     kept = {c: real.rows[c].value_counts().index[:COMMONEST] for c in real.categories}
+    numeric = target in real.numbers
+    labels = [] if numeric else sorted(real.rows[target].value_counts().index[:MOST_LABELS])
 
     def numbers(of: Joined) -> tuple[np.ndarray, np.ndarray]:
-        there = of.rows[of.rows[target].isin(labels)]
+        there = of.rows[of.rows[target].notna() if numeric else of.rows[target].isin(labels)]
         parts = [pd.Categorical(there[c], kept[c]).codes if c in kept else there[c] for c in columns]
-        return np.column_stack([np.asarray(p, dtype=float) for p in parts]), pd.Categorical(there[target], labels).codes
+        y = there[target].to_numpy(float) if numeric else pd.Categorical(there[target], labels).codes
+        return np.column_stack([np.asarray(p, dtype=float) for p in parts]), y
 
     x, y = numbers(test)
-    found = {}
-    for name, rows in (("real", real), ("synth", synth)):
-        chances = _classified(*numbers(rows), x, len(labels), seed)
-        classes = np.unique(y) if len(labels) > 2 else [1]
-        found[f"auc_{name}"] = float(np.mean([roc_auc_score(y == k, chances[:, k]) for k in classes]))
-        found[f"f1_{name}"] = float(f1_score(y, chances.argmax(1), average="macro"))
-    for score in ("auc", "f1"):
-        found[f"mc_{score}"] = abs(1 - found[f"{score}_real"] / found[f"{score}_synth"])
-    return found
+    if numeric:
+        return {"r2": float(r2_score(y, _regressed(*numbers(train), x, seed)))}
+    chances = _classified(*numbers(train), x, len(labels), seed)
+    classes = np.unique(y) if len(labels) > 2 else [1]
+    auc = float(np.mean([roc_auc_score(y == k, chances[:, k]) for k in classes]))
+    return {"auc": auc, "f1": float(f1_score(y, chances.argmax(1), average="macro"))}
+
+
+def _regressed(x: np.ndarray, y: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
+    """float (n,): what rows x (m, D) with numbers y (m,) let expect of the rows of `test`."""
+    from xgboost import XGBRegressor
+
+    model = XGBRegressor(n_estimators=60, max_depth=6, tree_method="hist", n_jobs=1, random_state=seed)
+    expected: np.ndarray = model.fit(x, y).predict(test)
+    return expected
 
 
 def _classified(x: np.ndarray, y: np.ndarray, test: np.ndarray, classes: int, seed: int) -> np.ndarray:

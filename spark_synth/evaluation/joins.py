@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -29,13 +29,17 @@ class Joined:
     categories: list[str]
 
 
-def joined(frames: Mapping[str, DataFrame], schema: Schema, table: str) -> DataFrame:
+def joined(
+    frames: Mapping[str, DataFrame], schema: Schema, table: str, below: Collection[str] | None = None
+) -> DataFrame:
     """The rows of a table with the columns of the rows that its foreign keys lead to and, if others refer to it, one
-    row for each combination of these. Columns are named table.column; keys are left out."""
+    row for each combination of these: of all tables that do, or of those in `below`. Columns are named table.column;
+    keys are left out."""
     base = _with_above(_named(frames[table], schema, table, table), frames, schema, table, 1)
-    for child, fk in schema.children(table):
-        if child != table:
-            base = base.join(_named(frames[child], schema, child, child), _match(fk, child, table), "left")
+    children = [(c, fk) for c, fk in schema.children(table) if c != table and (below is None or c in below)]
+    for child, fk in children:
+        prefix = child if [c for c, _ in children].count(child) == 1 else f"{child}[{'+'.join(fk.columns)}]"
+        base = base.join(_named(frames[child], schema, child, prefix), _match(fk, prefix, table), "left")
     return _without_keys(base)
 
 
