@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -76,14 +77,11 @@ def _column(name: str, table: Table, profile: Profile, counts: Counts, names: li
         out["shape"] = _complement(profile.shares[name].distance, known)
         out["plot"] = _shares_plot(profile.shares[name], known)
     elif name in profile.axes and len(profile.axes[name].grid):
-        cells = counts.part("cells", names.index(name))
+        cells, bars = counts.part("cells", names.index(name)), counts.part("bars", names.index(name))
         score = _complement(measures.ks(cells[0], cells[1]), known)
         out["shape" if what is Role.NUMBER else "length_shape"] = score
-        out["plot"] = bars_plot(
-            profile.axes[name].bars,
-            counts.part("bars", names.index(name)),
-            "length" if what is Role.TEXT else "datetime" if column.kind is Kind.DATETIME else "numeric",
-        )
+        axis = "length" if what is Role.TEXT else "datetime" if column.kind is Kind.DATETIME else "numeric"
+        out["plot"] = bars_plot(*coarse(profile.axes[name].bars, bars), axis) if known[0] >= NAMED_ROWS else None
     return out
 
 
@@ -92,6 +90,18 @@ def _complement(distance: float | None, known: list[int]) -> float | None:
     if not known[0]:
         return None
     return 0.0 if distance is None else 1 - distance
+
+
+def coarse(edges: Floats, bars: Floats) -> tuple[Floats, Floats]:
+    """Edges and counts (side, bar) of a histogram in which no bar tells of fewer than NAMED_ROWS real rows: bars are
+    joined until they have as many on average, and what each has of real rows is rounded to NAMED_ROWS."""
+    n = bars.shape[1]
+    join = math.ceil(n / max(1.0, bars[0].sum() // NAMED_ROWS))
+    starts = np.arange(0, n, join)
+    width = edges[1] - edges[0]
+    joined = np.add.reduceat(bars, starts, axis=1)
+    joined[0] = NAMED_ROWS * np.round(joined[0] / NAMED_ROWS)
+    return edges[0] + width * join * np.arange(len(starts) + 1), joined
 
 
 def bars_plot(edges: Floats, bars: Floats, axis: str) -> dict[str, Any]:
@@ -124,16 +134,24 @@ def _pairs(paired: list[str], names: list[str], counts: Counts) -> dict[str, Any
     moments = counts.moments() if len(counts.plan.left) > 1 else np.zeros((2, 6, 0, 0))
     correlations = [measures.pearson(*m) for m in moments]
     scores: list[float | None] = []
+    sides: list[list[float | None]] = [[], []]
     for first, second in combinations([names.index(n) for n in paired], 2):
         i, j = min(first, second), max(first, second)
         if axes[i].number and axes[j].number:
-            scores.append(_trend(*[c[counts.plan.left.index(i), counts.plan.left.index(j)] for c in correlations]))
+            found = [float(c[counts.plan.left.index(i), counts.plan.left.index(j)]) for c in correlations]
+            scores.append(_trend(*found))
+            associations = [None if np.isnan(c) else c for c in found]
         else:
             distance = measures.total_variation(*counts.table(i, j))
             scores.append(None if distance is None else 1 - distance)
+            associations = [measures.cramers_v(t[:-1, :-1]) for t in counts.table(i, j)]
+        for side, association in zip(sides, associations, strict=True):
+            side.append(None if association is None else round(association, 2))
     return {
         "columns": paired,
         "scores": [None if s is None else round(s, 4) for s in scores],  # in the order of combinations(columns, 2)
+        "real": sides[0],  # likewise: correlations of two numbers, Cramer's V of what is cut into PAIR_LEVELS groups
+        "synth": sides[1],
         "mean": measures.mean(scores),
         "sampled_rows": counts.rows(picked=True),
     }

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation import measures
 from spark_synth.evaluation.columns import as_number, row_hash
+from spark_synth.evaluation.contents import NAMED_ROWS, bars_plot
+from spark_synth.evaluation.measures import Floats
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
 LEAST_MEAN = 1.5  # rows of a family on average, below which there is no sequence
 LEAST_ROWS = 20
 STEPS = 4.0  # cells of a doubling of the gap between two events
+MOST_BARS = 24
+TAILS = (0.005, 0.995)  # shares of the times between events that the outermost bars begin at
 KINDS = ("lag1", "lag1_within", "icc")
 
 
@@ -28,7 +34,8 @@ def evaluate_sequence(
 
     `columns`: by number the autocorrelation of rows that follow each other (`lag1`), that of what is off the mean of
     the family (`lag1_within`), and the share of the variance between families (`icc`), [real, synthetic]; their mean
-    absolute differences as `<kind>_mad`; `gap_ks`: KS distance of the times between events, in quarters of a doubling.
+    absolute differences as `<kind>_mad`; `gap_ks`: KS distance of the times between events, in quarters of a doubling,
+    and `gaps`, their histogram, edges in seconds.
     """
     spec = schema.table(table)
     times = [c for c in spec.value_columns() if spec.columns[c].kind is Kind.DATETIME]
@@ -50,8 +57,23 @@ def evaluate_sequence(
         "order": times[0],
         **{f"{k}_mad": measures.mean(_difference(v[k]) for v in columns.values()) for k in KINDS},
         "gap_ks": measures.ks(counts[0], counts[1]),
+        "gaps": _histogram(np.array(cells), np.stack(counts)) if all(c.sum() for c in counts) else None,
         "columns": columns,
     }
+
+
+def _histogram(cells: NDArray[np.int64], counts: Floats) -> dict[str, Any]:
+    """Times between events as at most MOST_BARS bars, each as many doublings wide; the outermost hold what lies beyond,
+    and bars of real rows are rounded to NAMED_ROWS. cells (n,): where they lie; counts (side, n)."""
+    spread = np.cumsum((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0))
+    first, last = (int(cells[np.searchsorted(spread, q)]) for q in TAILS)
+    join = math.ceil((last - first + 1) / MOST_BARS)
+    n = (last - first) // join + 1
+    place = np.clip((cells - first) // join, 0, n - 1)
+    bars = np.stack([np.bincount(place, side, minlength=n) for side in counts]).astype(np.float64)
+    bars[0] = NAMED_ROWS * np.round(bars[0] / NAMED_ROWS)
+    edges = 2.0 ** ((first + join * np.arange(n + 1)) / STEPS) - 1
+    return bars_plot(edges, bars, "gap")
 
 
 def _difference(pair: list[float | None]) -> float | None:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_synth.evaluation import evaluate_database
+from spark_synth.evaluation import evaluate_database, write_report
 from spark_synth.schema import Schema
+from tests.evaluation.made_up import ABOUT, made_up_metrics, made_up_schema
 
 TYPES = {
     "country": "code string, `name` string",
@@ -136,3 +138,20 @@ def compare(frames: Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]) -
 def good(compare: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """Metrics of another draw from the same shop: what a perfect generator would make."""
     return compare(shop(1), shop(2, first=1001))
+
+
+def _report(tables: int, folder: Path) -> Path:
+    schema = made_up_schema(tables)
+    return write_report(made_up_metrics(schema), folder, ABOUT, schema)
+
+
+@pytest.fixture(scope="session")
+def small_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first page of the report of fourteen made-up tables with odd names."""
+    return _report(14, tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise of three hundred tables."""
+    return _report(300, tmp_path_factory.mktemp("large"))

@@ -74,7 +74,8 @@ def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any
         **good["tables"],
         "customer": {**good["tables"]["customer"], "detection": {"alone": one, "children": None}},
     }
-    page = write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"}).read_text(encoding="utf-8")
+    write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"})
+    page = (tmp_path / "tables" / "customer.html").read_text(encoding="utf-8")
     assert "with an AUC of <b>0.70</b>" in page and "größe <span" in page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,5 +86,16 @@ def test_the_report_tells_of_them(compared: Callable[..., Any], good: dict[str, 
     order = good["tables"]["order"]
     link = {**order["fk"]["order.customer"], "sequence": compared(readings(1), readings(2))}
     tables = {**good["tables"], "order": {**order, "fk": {"order.customer": link}}}
-    page = write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"}).read_text(encoding="utf-8")
-    assert "lag-1 autocorrelation" in page and ">heat<" in page
+    write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"})
+    page = (tmp_path / "tables" / "order.html").read_text(encoding="utf-8")
+    assert "lag-1 autocorrelation" in page and ">heat<title>" in page and "Time between rows" in page
+
+
+def test_times_between_rows_are_a_histogram_of_doublings(compared: Callable[..., Any]) -> None:
+    real, synth = readings(1), readings(2)
+    synth["at.time"] = synth["at.time"] + (synth["at.time"] - pd.Timestamp("2024-01-01"))
+    found = compared(real, synth)["gaps"]
+    assert found["axis"] == "gap" and len(found["edges"]) == len(found["real"]) + 1 <= 25
+    bars = list(zip(pairwise(found["edges"]), found["real"], found["synth"], strict=True))
+    one, two = (next(b for b in bars if b[0][0] <= seconds < b[0][1]) for seconds in (3600, 7200))
+    assert one[1:] == (1, 0) and two[1:] == (0, 1)

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from spark_synth.evaluation.report.words import figure, lasting, short
+
 WIDTH, HEIGHT, FOOT = 320, 110, 16
 _ROW, _LABEL = 18, 116
-_STEPS = (0.02, 0.05, 0.1, 0.2, 0.4)  # differences of a trend at which the colour of the heat map changes
-
-
-def figure(value: float | None) -> str:
-    """A number in at most four or so characters of precision: 0.42, 17, 1204, 12,040, 3.1 M."""
-    if value is None:
-        return "–"
-    size = abs(value)
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e5, " k")):
-        if size >= limit:
-            return f"{value / (1e3 if unit == ' k' else limit):.3g}{unit}"
-    if size >= 1000 or value == int(value):
-        return f"{value:,.0f}" if size >= 1e4 else f"{value:.0f}"  # years have no comma
-    return f"{value:.3g}"
+_LETTER = 6.2  # width of a letter
+_AXES = {"length": "length in characters", "children": "children per parent", "gap": "time between rows"}
 
 
 def moment(seconds: float, span: float) -> str:
@@ -53,13 +42,15 @@ def histogram(plot: Mapping[str, Any], name: str) -> Markup:
 
     base = HEIGHT - 4
     span = edges[-1] - edges[0]
-    label = (lambda v: moment(v, span)) if plot["axis"] == "datetime" else figure
-    ends = [(edges[0], 0, "start"), ((edges[0] + edges[-1]) / 2, WIDTH / 2, "middle"), (edges[-1], WIDTH, "end")]
+    labels = {"datetime": lambda v: moment(v, span), "gap": lasting}
+    label = labels.get(plot["axis"], figure)
+    half = len(real) // 2
+    ends = [(edges[0], 0, "start"), (edges[half], half * width, "middle"), (edges[-1], WIDTH, "end")]
     ticks = "".join(
         f'<text x="{x:.4g}" y="{HEIGHT + FOOT - 5}" text-anchor="{anchor}">{escape(label(v))}</text>'
         for v, x, anchor in (ends if len(real) > 1 else ends[:1])
     )
-    what = {"length": "length in characters", "children": "children per parent"}.get(plot["axis"], "values")
+    what = _AXES.get(plot["axis"], "values")
     return Markup(
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" '
         f'aria-label="{escape(name)}: histogram of {what}, real and synthetic">'
@@ -79,8 +70,9 @@ def categories(plot: Mapping[str, Any], column: str) -> Markup:
     for i, (label, r, s) in enumerate(rows):
         y = i * _ROW
         name = "all others" if label is None else str(label)
-        short = name if len(name) <= 18 else name[:17] + "…"
-        parts.append(f'<text x="{_LABEL - 6}" y="{y + 12}" text-anchor="end">{escape(short)}</text>')
+        parts.append(
+            f'<text x="{_LABEL - 6}" y="{y + 12}" text-anchor="end">{escape(short(name, _LABEL - 8, _LETTER))}</text>'
+        )
         if label is None:
             parts.append(f'<text x="{_LABEL}" y="{y + 12}">{100 * r:.3g} % → {100 * s:.3g} %</text>')
             continue
@@ -95,28 +87,32 @@ def categories(plot: Mapping[str, Any], column: str) -> Markup:
     )
 
 
-def heat_map(columns: Sequence[str], scores: Sequence[float | None]) -> Markup:
-    """Differences of the trends of all pairs, as a triangle: one square a pair, one path a colour."""
-    n, cell = len(columns), 14
-    squares: dict[int, list[str]] = {}
-    for (i, j), score in zip(combinations(range(n), 2), scores, strict=True):
-        if score is not None:
-            step = sum(1 - score >= s for s in _STEPS)
-            squares.setdefault(step, []).append(f"M{i * cell} {(j - 1) * cell}h13v13h-13z")
-    paths = "".join(f'<path class="h{step}" d="{"".join(d)}"/>' for step, d in sorted(squares.items()))
-    names = "".join(
-        f'<text x="{j * cell + 6}" y="{(j - 1) * cell + 11}">{escape(columns[j][:24])}</text>' for j in range(1, n)
-    )
-    first = f'<text x="6" y="-5">{escape(columns[0][:24])}</text>'
+def dumbbells(
+    rows: Sequence[tuple[str, float | None, float | None]], name: str, low: float = 0.0, label: int = _LABEL
+) -> Markup:
+    """A line a figure from `low` to 1 with a ring for the real value and a dot for the synthetic one. label: width of
+    the names."""
+    width, left = WIDTH + label - _LABEL, label + 8
+    room = width - left - 84
+    parts = []
+    for i, (text, real, synth) in enumerate(rows):
+        y = i * _ROW + 9
+        at = [None if v is None else left + room * (min(1.0, max(low, v)) - low) / (1 - low) for v in (real, synth)]
+        told = " → ".join("–" if v is None else f"{v:.2f}" for v in (real, synth))
+        parts.append(
+            f'<text x="{label}" y="{y + 4}" text-anchor="end">{escape(short(text, label, _LETTER))}'
+            f'<title>{escape(text)}</title></text><path class="axis" d="M{left} {y}h{room}"/>'
+        )
+        if at[0] is not None and at[1] is not None:
+            parts.append(f'<path class="between" d="M{at[0]:.4g} {y}H{at[1]:.4g}"/>')
+        if at[0] is not None:
+            parts.append(f'<circle class="ring" cx="{at[0]:.4g}" cy="{y}" r="5"/>')
+        if at[1] is not None:
+            parts.append(f'<circle class="made" cx="{at[1]:.4g}" cy="{y}" r="3"/>')
+        parts.append(f'<text x="{width}" y="{y + 4}" text-anchor="end">{told}</text>')
+    zero = left + room * (0 - low) / (1 - low)
+    mark = f'<path class="axis" d="M{zero:.4g} 0V{len(rows) * _ROW}"/>' if low < 0 else ""
     return Markup(
-        f'<svg class="heat" viewBox="0 -18 {n * cell + 150} {(n - 1) * cell + 20}" '
-        f'style="max-width:{(n * cell + 150) * 1.15:.0f}px" role="img" '
-        f'aria-label="Difference of the trend of every pair of columns">{first}{paths}{names}</svg>'
+        f'<svg class="plot" style="max-width:{width * 1.25:.0f}px" viewBox="0 0 {width} {len(rows) * _ROW}" role="img" '
+        f'aria-label="{escape(name)}, real and synthetic">{mark}{"".join(parts)}</svg>'
     )
-
-
-def heat_steps() -> list[str]:
-    """The legend of the heat map, one text for each of the classes h0, h1, ..."""
-    bounds = [f"{s:g}" for s in _STEPS]
-    inner = [f"{a} to {b}" for a, b in zip(bounds, bounds[1:], strict=False)]
-    return [f"below {bounds[0]}", *inner, f"{bounds[-1]} and more"]

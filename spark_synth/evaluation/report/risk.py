@@ -1,0 +1,74 @@
+"""Privacy figures in words: what each measures and what is good. The figures themselves are shown as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spark_synth.evaluation.report.words import figure, title
+
+PARTS = {
+    "nearness": (
+        "Nearness",
+        "Whether synthetic rows are nearer to real ones than these are to each other. Good: no more than by chance.",
+    ),
+    "closest": (
+        "Closest record",
+        "How far it is from a synthetic row to the nearest real one. Good: as far as to rows no model has seen.",
+    ),
+    "copies": (
+        "Copies",
+        "Synthetic rows and key values that repeat real ones. Good: none but those that common values make.",
+    ),
+    "inference": (
+        "Inference",
+        "Whether synthetic rows help to guess a column of real rows. Good: no more than for rows no model has seen.",
+    ),
+    "singling": (
+        "Singling out",
+        "Whether a condition found in synthetic rows picks exactly one real row. Good: no more often than chance.",
+    ),
+    "membership": (
+        "Membership",
+        "Whether one can tell that a row was among those learnt from. Good: a coin, 0.5 or no advantage.",
+    ),
+}
+_NAMES = ("column", "secret", "target", "key", "columns")  # texts that are names of columns, never values
+WAYS = {"alone": "Rows alone", "joined": "Joined with related rows"}
+
+
+def part(name: str) -> tuple[str, str]:
+    """Title and sentence of a part."""
+    return PARTS.get(name, (title(name), ""))
+
+
+def figures(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """(title, sentence, [(name, figure)]) of each part of what is known of a table's rows."""
+    for name, inside in (found or {}).items():
+        if isinstance(inside, Mapping):
+            shown = [(title(k), text) for k, v in inside.items() if (text := _shown(k, v)) is not None]
+            if shown:
+                yield (*part(name), shown)
+
+
+def lowest(found: Mapping[str, Any] | None) -> str | None:
+    """The title of the part with the lowest score, of those that have one."""
+    scores = {k: v["score"] for k, v in (found or {}).items() if isinstance(v, Mapping) and v.get("score") is not None}
+    return part(min(scores, key=lambda k: scores[k]))[0] if scores else None
+
+
+def least(ways: Mapping[str, Any]) -> float:
+    """The lower of a table's privacy scores, 101 where it has none."""
+    scores = [found.get("score") for found in ways.values()]
+    return min((s for s in scores if s is not None), default=101.0)
+
+
+def _shown(name: str, value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+    """A figure as text; None for what is none, so that no value of a row can reach a page."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or isinstance(value, (int, float)):
+        return figure(value)
+    if isinstance(value, (list, tuple)) and all(v is None or isinstance(v, (int, float)) for v in value):
+        return " → ".join(figure(v) for v in value) if len(value) == 2 else ", ".join(figure(v) for v in value)
+    return str(value) if isinstance(value, str) and name in _NAMES else None
