@@ -100,8 +100,13 @@ def coarse(edges: Floats, bars: Floats) -> tuple[Floats, Floats]:
     starts = np.arange(0, n, join)
     width = edges[1] - edges[0]
     joined = np.add.reduceat(bars, starts, axis=1)
-    joined[0] = NAMED_ROWS * np.round(joined[0] / NAMED_ROWS)
+    joined[0] = in_fives(joined[0])
     return edges[0] + width * join * np.arange(len(starts) + 1), joined
+
+
+def in_fives(counts: Floats) -> Floats:
+    """Counts of real rows as they may be shown: rounded to NAMED_ROWS."""
+    return np.asarray(NAMED_ROWS * np.round(counts / NAMED_ROWS), dtype=np.float64)
 
 
 def bars_plot(edges: Floats, bars: Floats, axis: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.evaluation import bins, measures
 from spark_synth.evaluation.columns import Role, as_text, identity, leading, led_to, role
-from spark_synth.evaluation.contents import bars_plot
+from spark_synth.evaluation.contents import bars_plot, in_fives
 from spark_synth.evaluation.measures import Floats
 from spark_synth.evaluation.profile import both
 from spark_synth.schema.model import ForeignKey, Table
@@ -107,6 +107,7 @@ def _degree(found: list[list[Any]], scale: float) -> dict[str, Any]:
     edges = bins.degree_edges(highest)
     bar = np.clip(np.searchsorted(edges, points, "right") - 1, 0, len(edges) - 2)
     bars = np.stack([np.bincount(bar, s, minlength=len(edges) - 1) for s in spread]).astype(np.float64)
+    bars[0] = in_fives(bars[0])
     return {
         "ks": measures.ks(spread[0], spread[1]),
         "mean": [c / f.sum() if f.sum() else None for c, f in zip(children, families, strict=True)],

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.evaluation import measures
 from spark_synth.evaluation.columns import as_number, row_hash
-from spark_synth.evaluation.contents import NAMED_ROWS, bars_plot
+from spark_synth.evaluation.contents import bars_plot, in_fives
 from spark_synth.evaluation.measures import Floats
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
@@ -64,14 +64,14 @@ def evaluate_sequence(
 
 def _histogram(cells: NDArray[np.int64], counts: Floats) -> dict[str, Any]:
     """Times between events as at most MOST_BARS bars, each as many doublings wide; the outermost hold what lies beyond,
-    and bars of real rows are rounded to NAMED_ROWS. cells (n,): where they lie; counts (side, n)."""
+    and real rows are counted in fives. cells (n,): where they lie; counts (side, n)."""
     spread = np.cumsum((counts / counts.sum(axis=1, keepdims=True)).mean(axis=0))
     first, last = (int(cells[np.searchsorted(spread, q)]) for q in TAILS)
     join = math.ceil((last - first + 1) / MOST_BARS)
     n = (last - first) // join + 1
     place = np.clip((cells - first) // join, 0, n - 1)
     bars = np.stack([np.bincount(place, side, minlength=n) for side in counts]).astype(np.float64)
-    bars[0] = NAMED_ROWS * np.round(bars[0] / NAMED_ROWS)
+    bars[0] = in_fives(bars[0])
     edges = 2.0 ** ((first + join * np.arange(n + 1)) / STEPS) - 1
     return bars_plot(edges, bars, "gap")
 

@@ -12,7 +12,7 @@ from spark_synth.evaluation.report.words import figure, lasting, short
 
 WIDTH, HEIGHT, FOOT = 320, 110, 16
 _ROW, _LABEL = 18, 116
-_LETTER = 6.2  # width of a letter
+_LETTER = 6.7  # width of a letter
 _AXES = {"length": "length in characters", "children": "children per parent", "gap": "time between rows"}
 
 

@@ -14,6 +14,7 @@ from spark_synth.evaluation.report.words import short
 _WIDTH, _HEAD, _ROW, _FOOT = 208, 30, 20, 6
 _LETTER, _BOLD = 6.6, 7.7  # width of a letter of keys and of names
 _MARGIN = 44
+_MANY = 60  # boxes, above which lines are drawn fainter
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def diagram(keys: Keys, faces: Mapping[str, Face], title: str, centre: str | Non
         for t, rows in keys.own.items()
     )
     whole = (width + 2 * _MARGIN, height + 2 * 8)
+    kind = "diagram many" if len(sizes) > _MANY else "diagram"
     return Markup(
-        f'<svg class="diagram" viewBox="-{_MARGIN} -8 {whole[0]:.0f} {whole[1]:.0f}" width="{whole[0]:.0f}" '
+        f'<svg class="{kind}" viewBox="-{_MARGIN} -8 {whole[0]:.0f} {whole[1]:.0f}" width="{whole[0]:.0f}" '
         f'height="{whole[1]:.0f}" role="group" aria-label="{escape(title)}">'
         f'<g class="edges" aria-hidden="true">{lines}</g>{boxes}</svg>'
     )

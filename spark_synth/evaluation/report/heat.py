@@ -52,9 +52,9 @@ def _triangle(
     )
     first = f'<text x="6" y="-5">{escape(columns[0][:_LONGEST])}</text>'
     width = n * _CELL + _NAMES
-    shown = width * (1.6 if n <= 8 else 1.3 if n <= 16 else 1)
+    larger = 1.6 if n <= 8 else 1.3 if n <= 16 else 1
     return Markup(
-        f'<svg class="heat" viewBox="0 -18 {width} {(n - 1) * _CELL + 20}" style="width:{shown:.0f}px" role="img" '
+        f'<svg class="heat" viewBox="0 -18 {width} {(n - 1) * _CELL + 20}" style="width:{width * larger:.0f}px;--type:{11.5 / larger:.3g}px" role="img" '
         f'aria-label="{escape(what)} of every pair of columns">{first}{paths}{names}</svg>'
     )
 

@@ -57,8 +57,8 @@ def table_view(name: str, found: Found, metrics: Found, href: str) -> dict[str, 
 
 
 def _tells(plot: Found | None) -> bool:
-    """Whether there is anything to see: a plot of categories may name none."""
-    return plot is not None and plot.get("labels") != [None]
+    """Whether there is anything to see: a plot of categories may name none, a histogram have one bar."""
+    return plot is not None and (plot["labels"] != [None] if plot["axis"] == "category" else len(plot["real"]) > 1)
 
 
 def _quality(found: Found) -> dict[str, Any]:
