@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -133,6 +134,17 @@ def test_pairs_are_counted_over_a_sample_and_shapes_over_all_rows(
     # the sample only places the points at which shapes are compared
     shapes = [m["tables"]["customer"]["columns"]["größe"]["shape"] for m in (sampled, good)]
     assert shapes[0] == pytest.approx(shapes[1], abs=0.03)
+
+
+def test_associations_of_pairs_are_those_of_pandas(good: dict[str, Any], draw: Draw) -> None:
+    pairs = good["tables"]["customer"]["pairs"]
+    at = list(combinations(pairs["columns"], 2))
+    for side, seed in (("real", 1), ("synth", 2)):
+        found = dict(zip(at, pairs[side], strict=True))
+        customer = draw(seed)["customer"]
+        wanted = customer["größe"].corr(customer["balance"].astype(float))
+        assert found["größe", "balance"] == pytest.approx(wanted, abs=0.006)
+        assert found["city.of birth", "größe"] > 0.9  # Cramer's V: the city tells who is tall
 
 
 def test_flat_names_suit_a_tracking_server(good: dict[str, Any]) -> None:

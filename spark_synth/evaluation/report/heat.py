@@ -53,8 +53,9 @@ def _triangle(
     first = f'<text x="6" y="-5">{escape(columns[0][:_LONGEST])}</text>'
     width = n * _CELL + _NAMES
     larger = 1.6 if n <= 8 else 1.3 if n <= 16 else 1
+    style = f"width:{width * larger:.0f}px;--type:{11.5 / larger:.3g}px"
     return Markup(
-        f'<svg class="heat" viewBox="0 -18 {width} {(n - 1) * _CELL + 20}" style="width:{width * larger:.0f}px;--type:{11.5 / larger:.3g}px" role="img" '
+        f'<svg class="heat" viewBox="0 -18 {width} {(n - 1) * _CELL + 20}" style="{style}" role="img" '
         f'aria-label="{escape(what)} of every pair of columns">{first}{paths}{names}</svg>'
     )
 
