@@ -51,12 +51,12 @@ def evaluate_ancestors(
     associations: Callable[[Path], Mapping[str, Any] | None],
     pool: Executor,
 ) -> dict[str, Any]:
-    """`paths`: by path its `tables`, `keys` and `hops` and what `associations` finds along it, and how many were
-    `left_out` where there are more than MOST_PATHS; `hop2`, `hop3`: mean scores."""
+    """`paths`: of each the tables on its `path`, its `keys` and `hops`, and what `associations` finds along it; how
+    many are `left_out` where there are more than MOST_PATHS; `hop2`, `hop3`: mean scores."""
     paths = long_paths(schema, kept)
     looked = paths[:MOST_PATHS]
     found = [
-        {"tables": p.tables, "keys": [fk.name for fk in p.keys], "hops": len(p.keys), **figures}
+        {"path": p.tables, "keys": [fk.name for fk in p.keys], "hops": len(p.keys), **figures}
         for p, figures in zip(looked, pool.map(associations, looked), strict=True)
         if figures
     ]

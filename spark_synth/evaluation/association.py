@@ -17,7 +17,6 @@ from spark_synth.evaluation.profile import TOP, Profile
 from spark_synth.evaluation.tally import Axis, Counts, Plan, count
 from spark_synth.schema.model import ForeignKey, Schema
 
-STRONG = 0.1  # real associations above it are expected to survive
 WORST = 5
 
 
@@ -110,7 +109,7 @@ def _enough(correlation: float, rows: float) -> float | None:
 
 
 def _figures(pairs: list[tuple[str, str, float, float]], counts: Counts) -> dict[str, Any]:
-    strong = [(r, s) for _, _, r, s in pairs if r > STRONG]
+    strong = [(r, s) for _, _, r, s in pairs if r > measures.STRONG]
     total = sum(r for r, _ in strong)
     worst = sorted(pairs, key=lambda p: (-abs(p[2] - p[3]), p[0], p[1]))[:WORST]
     return {
@@ -118,7 +117,9 @@ def _figures(pairs: list[tuple[str, str, float, float]], counts: Counts) -> dict
         "strong": len(strong),
         "kept": sum(s for _, s in strong) / total if total else None,
         # like `kept`, but an association that came out too strong counts against it as well
-        "score": sum(max(0.0, r - abs(r - s)) for r, s in strong) / total if total else None,
+        "score": measures.kept_share(strong),
+        "real": measures.mean(r for r, _ in strong),
+        "synth": measures.mean(s for _, s in strong),
         "mad": measures.mean(abs(r - s) for _, _, r, s in pairs),
         "worst": [{"parent": a, "child": b, "real": r, "synth": s} for a, b, r, s in worst],
         "sampled_rows": counts.rows(picked=True),

@@ -7,8 +7,8 @@ from typing import Any
 
 from spark_synth.evaluation.database import Settings, evaluate_database
 from spark_synth.evaluation.halves import Halves
-from spark_synth.evaluation.measures import mean
-from spark_synth.schema.model import Schema
+from spark_synth.evaluation.quality import database_quality
+from spark_synth.schema.model import Schema, Table
 
 NOISE = 2**-0.5  # distances between samples of a source go with one over the root of their rows; halves have half
 SCORED = ("shapes", "pairs", "degrees", "associations")
@@ -28,18 +28,28 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
         settings=settings,
         thorough=False,
     )
-    summary = {k: _whole(found["summary"][k]) for k in SCORED}
-    score = mean(summary.values())
+    told = {t: v | {"detection": _untold(schema.table(t))} for t, v in found["tables"].items()}
+    quality = database_quality(told, found["khop"]["paths"], lambda name, v: v if name == "detection" else _nearer(v))
+    each = quality["tables"]
     return {
-        "summary": {"score": None if score is None else 100 * score, **summary},
-        "tables": {t: _scores(v) for t, v in found["tables"].items() if t not in cut.whole},
+        "summary": {"score": quality["score"], **{k: _whole(found["summary"][k]) for k in SCORED}},
+        "tables": {t: {**_scores(v), "quality": each[t]} for t, v in found["tables"].items() if t not in cut.whole},
         "whole": sorted(cut.whole),
     }
 
 
+def _untold(table: Table) -> dict[str, Any]:
+    """Two samples of a source are not told apart."""
+    return {"alone": {"auc": 0.5}, "ancestors": {"auc": 0.5} if table.foreign_keys else None}
+
+
 def _whole(score: float | None) -> float | None:
     """The score of samples of twice as many rows."""
-    return None if score is None else 1 - (1 - score) * NOISE
+    return None if score is None else _nearer(score)
+
+
+def _nearer(score: float) -> float:
+    return 1 - (1 - score) * NOISE
 
 
 def _scores(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,4 +61,4 @@ def _scores(table: Mapping[str, Any]) -> dict[str, Any]:
         for n, fk in table["fk"].items()
     }
     columns = {c: _whole(v["shape"]) for c, v in table["columns"].items()}
-    return {**{k: _whole(table[k]) for k in ("shape_mean", "pair_mean", "score")}, "columns": columns, "fk": links}
+    return {**{k: _whole(table[k]) for k in ("shape_mean", "pair_mean")}, "columns": columns, "fk": links}

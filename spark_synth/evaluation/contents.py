@@ -157,6 +157,7 @@ def _pairs(paired: list[str], names: list[str], counts: Counts) -> dict[str, Any
         "scores": [None if s is None else round(s, 4) for s in scores],  # in the order of combinations(columns, 2)
         "real": sides[0],  # likewise: correlations of two numbers, Cramer's V of what is cut into PAIR_LEVELS groups
         "synth": sides[1],
+        "kept": measures.kept_share((r, s or 0.0) for r, s in zip(*sides, strict=True) if r is not None),
         "mean": measures.mean(scores),
         "sampled_rows": counts.rows(picked=True),
     }
@@ -169,7 +170,6 @@ def _trend(real: float, synth: float) -> float | None:
     return float(1 - abs(real - (0.0 if np.isnan(synth) else synth)) / 2)
 
 
-def table_score(columns: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, float | None]:
-    """Means of one table: of its column shapes, of its pair trends, and of the two."""
-    shape = measures.mean(c["shape"] for c in columns.values())
-    return {"shape_mean": shape, "pair_mean": pairs["mean"], "score": measures.mean([shape, pairs["mean"]])}
+def table_means(columns: Mapping[str, Mapping[str, Any]], pairs: Mapping[str, Any]) -> dict[str, float | None]:
+    """Means of one table: of its column shapes, and of its pair trends."""
+    return {"shape_mean": measures.mean(c["shape"] for c in columns.values()), "pair_mean": pairs["mean"]}

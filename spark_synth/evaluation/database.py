@@ -11,11 +11,12 @@ from pyspark.sql import DataFrame
 from spark_synth.evaluation.ancestors import HOPS, Path, evaluate_ancestors
 from spark_synth.evaluation.association import evaluate_association
 from spark_synth.evaluation.columns import Role, role
-from spark_synth.evaluation.contents import evaluate_contents, table_score
-from spark_synth.evaluation.detection import detect
+from spark_synth.evaluation.contents import evaluate_contents, table_means
+from spark_synth.evaluation.detection import WAYS, detect
 from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
 from spark_synth.evaluation.profile import Profile, look
-from spark_synth.evaluation.rules import evaluate_rules
+from spark_synth.evaluation.quality import database_quality
+from spark_synth.evaluation.rules import evaluate_rules, rules_score
 from spark_synth.evaluation.sequences import evaluate_sequence
 from spark_synth.evaluation.verdict import find_notes, find_problems, summarise
 from spark_synth.schema.model import ForeignKey, Schema, Table
@@ -58,7 +59,7 @@ def evaluate_database(
     `real` and `synth` hold the same tables with the same columns. `owners` names the owning foreign key of each table.
     The rows of `references` were kept, so they are not scored and may be copies. `told` says how many rows are expected
     of tables whose size the ratio does not tell. Unless `thorough`, neither values that repeat or are copied, nor what
-    tells synthetic rows from real ones, nor rules, nor sequences are looked for. The result can be written as JSON:
+    tells synthetic rows from real ones, nor rules are looked for. The result can be written as JSON:
     `tables`, `summary` (the headline figures), `problems` (integrity gates that failed) and `notes`. `note` is told of
     each finished part.
     """
@@ -74,15 +75,26 @@ def evaluate_database(
         for (t, name), future in links.items():
             tables[t]["fk"][name] = future.result()
             note(f"foreign key {name} compared")
-        ancestors = evaluate_ancestors(schema, references, lambda p: evaluation.association(p, profiles), pool)
-        note(f"{len(ancestors['paths'])} paths over several foreign keys compared")
+        khop = evaluate_ancestors(schema, references, lambda p: evaluation.association(p, profiles), pool)
+        note(f"{len(khop['paths'])} paths over several foreign keys compared")
+    rules = [{"table": t, **rule} for t, v in tables.items() for rule in v.pop("rules")]
+    quality = database_quality(tables, khop["paths"], lambda name, part: part)
+    for t, of_table in quality.pop("tables").items():
+        tables[t]["quality"] = of_table
     metrics = {
         "ratio": ratio,
         "references": sorted(references),
         "settings": {k: getattr(settings, k) for k in ("max_pair_columns", "sample_rows", "detection_rows")},
+        "quality": quality,
         "tables": tables,
-        "ancestors": ancestors,
-        "summary": summarise(tables) | {f"hop{k}": ancestors[f"hop{k}"] for k in HOPS},
+        "khop": {k: khop[k] for k in ("paths", "left_out")},
+        "rules": rules,
+        "summary": {
+            "score": quality["score"],
+            **summarise(tables),
+            **{f"hop{k}": khop[f"hop{k}"] for k in HOPS},
+            "rules": rules_score(rules),
+        },
         "problems": find_problems(tables),
         "notes": find_notes(tables),
     }
@@ -141,7 +153,7 @@ class _Evaluation:
             "expected_rows": expected,
             "row_error": abs(profile.rows[1] - expected) / expected if expected else float(profile.rows[1] > 0),
             "primary_key": _primary_key(table, identities.get(""), profile),
-            **table_score(found["columns"], found["pairs"]),
+            **table_means(found["columns"], found["pairs"]),
             **found,
             "detection": self.detection(name, profile) if scored else None,
             "rules": self.rules(name, profile) if scored else [],
@@ -149,15 +161,11 @@ class _Evaluation:
         }
 
     def detection(self, name: str, profile: Profile) -> dict[str, Any] | None:
-        """What tells synthetic rows from real ones, alone and with the rows below them; None if not asked for."""
+        """What tells synthetic rows from real ones, alone, and with the rows below or above them; None if not asked."""
         most = self.settings.detection_rows
         if not most:
             return None
-        ways = {"alone": False, "children": True}
-        return {
-            way: detect(self.real, self.synth, self.schema, name, profile.rows, most, 0, children)
-            for way, children in ways.items()
-        }
+        return {w: detect(self.real, self.synth, self.schema, name, profile.rows, most, 0, w) for w in WAYS}
 
     def rules(self, name: str, profile: Profile) -> list[dict[str, Any]]:
         """What holds in the real rows of a table, and whether it does in the synthetic ones."""
@@ -186,7 +194,7 @@ class _Evaluation:
             "reference": all(kept),
             **found,
             "association": association,
-            "sequence": self.sequence(name, fk) if self.thorough and not all(kept) else None,
+            "sequence": None if all(kept) else self.sequence(name, fk),
         }
 
     def association(self, path: Path, profiles: Mapping[str, Profile]) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation.columns import leading, picked, row_hash, values_of
+from spark_synth.evaluation.joins import FAMILY, GENERATIONS, PLACE, ancestors, with_ancestors
 from spark_synth.evaluation.measures import auc_spread
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
@@ -22,7 +23,9 @@ FOLDS = 5
 COMMONEST = 50  # categories of a column that are told apart
 TOLD = 5  # features that are named
 MORE = 1.1  # times the rows that are wanted, as hashes pick about as many
-_PLACE, _SIDE = "__place", "__side"
+_PLACE, _SIDE = PLACE, "__side"
+Way = Literal["alone", "children", "ancestors"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 
 def detect(
@@ -33,25 +36,25 @@ def detect(
     counts: Sequence[int],
     rows: int,
     seed: int,
-    children: bool,
+    way: Way = "alone",
 ) -> dict[str, Any] | None:
     """How well XGBoost tells at most `rows` rows of each side apart, in one Spark task; None where there are too few or
     no columns.
 
     counts: rows of both sides. `auc` and `accuracy` over held-out folds (0.5: not at all), `low` and `high` the 95 %
     interval of the AUC (Hanley and McNeil, 1982), `rows` of each side, `told`: what gave the rows away, by its share in
-    what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). children: with number, means
-    and distinct values of the rows below each row, by all foreign keys that lead here; None then, too, where there are
-    none.
+    what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). way: `alone`, with number,
+    means and distinct values of the rows below each row, by all foreign keys that lead here (`children`), or with the
+    columns of the rows above it (`ancestors`); None where there are none.
     """
-    if children and not any(t != table for t, _ in schema.children(table)):
+    if way == "children" and not any(t != table for t, _ in schema.children(table)):
         return None
     shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
-    sides = [_features(*side, schema, table, children) for side in ((real, shares[0]), (synth, shares[1]))]
-    if len(sides[0].columns) == 1:
-        return None
+    kinds = _kinds(schema, table, way)
+    sides = [_features(*side, schema, table, way) for side in ((real, shares[0]), (synth, shares[1]))]
     names = [c for c in sides[0].columns if c != _PLACE]
-    kinds = {c: v.kind for c, v in schema.table(table).columns.items()}
+    if not names or (way == "ancestors" and all(n.startswith(f"{table}.") for n in names)):
+        return None
     dates = [n for n in names if kinds.get(n) is Kind.DATETIME]
     numbers = [n for n, kind in sides[0].dtypes if kind == "double" and n not in dates]
 
@@ -68,14 +71,27 @@ def detect(
     return out
 
 
-def _features(frames: Mapping[str, DataFrame], share: float, schema: Schema, table: str, children: bool) -> DataFrame:
+def _kinds(schema: Schema, table: str, way: Way) -> dict[str, Kind]:
+    """By the names that columns have as features."""
+    own = schema.table(table).columns
+    if way != "ancestors":
+        return {c: v.kind for c, v in own.items()}
+    found = {f"{table}.{c}": v.kind for c, v in own.items()}
+    for _, fk, up in ancestors(schema, table, GENERATIONS):
+        found |= {f"{up}.{c}": v.kind for c, v in schema.table(fk.parent).columns.items()}
+    return found
+
+
+def _features(frames: Mapping[str, DataFrame], share: float, schema: Schema, table: str, way: Way) -> DataFrame:
     """Of a share of the rows numbers as doubles, categories as text, and _PLACE, which orders them by chance."""
     spec = schema.table(table)
     frame = frames[table].where(picked(spec, share))
+    if way == "ancestors":
+        return with_ancestors(frame, frames, schema, table, {}, GENERATIONS).drop(FAMILY)
     keys = sorted({p for t, fk in schema.children(table) if t != table for p in fk.parent_columns})
     values = [v.alias(c) for c, v in values_of(frame, spec).items()]
     own = frame.select(row_hash(spec).alias(_PLACE), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys])
-    if children:
+    if way == "children":
         for child, fk in schema.children(table):
             if child != table:
                 own = _with_children(own, frames[table], frames[child], schema, child, fk)

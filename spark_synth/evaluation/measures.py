@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+STRONG = 0.1  # real associations above it are expected to survive
 MIN_ROWS = 10  # an association over fewer complete rows says nothing
 
 
@@ -74,3 +75,10 @@ def auc_spread(auc: float, positive: int, negative: int) -> float:
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     rest = (positive - 1) * (q1 - auc**2) + (negative - 1) * (q2 - auc**2)
     return float(np.sqrt(max(0.0, auc * (1 - auc) + rest) / (positive * negative)))
+
+
+def kept_share(pairs: Iterable[tuple[float, float]]) -> float | None:
+    """Of the real associations above STRONG, the share that is neither lost nor exceeded: 1 if all are as strong, with
+    the same sign, in the synthetic rows. pairs: (real, synthetic); None where no real one is strong."""
+    strong = [(abs(r), abs(r - s)) for r, s in pairs if abs(r) > STRONG]
+    return sum(max(0.0, r - d) for r, d in strong) / sum(r for r, _ in strong) if strong else None

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from spark_synth.evaluation.measures import mean
-from spark_synth.evaluation.rules import rules_score
+from spark_synth.evaluation.quality import DETECTION_ROWS
 from spark_synth.evaluation.sequences import sequence_figures
 from spark_synth.schema.model import Kind
 
 ROW_TOLERANCE = 0.05
 ORPHAN_TOLERANCE = 0.02  # of the rows
-DETECTION_ROWS = 100  # below it a classifier tells little
 _Tables = Mapping[str, Mapping[str, Any]]
 
 
@@ -24,9 +23,9 @@ def _links(tables: _Tables) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 def summarise(tables: _Tables) -> dict[str, float | int | None]:
     """Means over tables and foreign keys whose rows were generated; worst cases over all of them.
 
-    `score` (0 to 100) is the simple mean of those of these four that exist: column shapes (mean over tables of the mean
-    over columns), pair trends (likewise), degrees (mean over foreign keys of 1 - KS) and associations between parent
-    and child (mean over foreign keys of the share of strong real associations that is neither lost nor exceeded).
+    `shapes`: mean over tables of the mean over columns; `pairs`: likewise of pair trends; `degrees`: mean over foreign
+    keys of 1 - KS; `associations`: mean over foreign keys of the share of strong real associations between parent and
+    child that is neither lost nor exceeded.
     """
     made = [v for v in tables.values() if not v["reference"]]
     scored = [fk for _, _, fk in _links(tables) if not fk["reference"]]
@@ -37,17 +36,15 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         "degrees": mean(None if fk["degree"]["ks"] is None else 1 - fk["degree"]["ks"] for fk in scored),
         "associations": mean(a["score"] for a in associations),
     }
-    score = mean(parts.values())
     keys = [v["primary_key"] for v in tables.values() if v["primary_key"]]
     return {
-        "score": None if score is None else 100 * score,
         **parts,
         "kept": mean(a["kept"] for a in associations),
         "association_mad": mean(a["mad"] for a in associations),
         **sequence_figures(tables),
         "c2st": mean(_aucs(made, "alone")),
         "c2st_children": mean(_aucs(made, "children")),
-        "rules": mean(rules_score(v["rules"]) for v in made),
+        "c2st_ancestors": mean(_aucs(made, "ancestors")),
         "max_orphans": max((unresolved(fk) for _, _, fk in _links(tables)), default=0),
         "duplicate_keys": sum(k["duplicates"] for k in keys),
         "null_keys": sum(k["nulls"] for k in keys),
@@ -115,7 +112,8 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
     flat["summary/problems"] = len(metrics["problems"])
     flat |= {f"ceiling/{k}": v for k, v in metrics.get("ceiling", {}).get("summary", {}).items()}
     for t, v in metrics["tables"].items():
-        flat |= {f"{t}/{k}": v[k] for k in ("shape_mean", "pair_mean", "score", "row_error")}
+        flat |= {f"{t}/{k}": v[k] for k in ("shape_mean", "pair_mean", "row_error")}
+        flat |= {f"{t}/quality/{way}": each["score"] for way, each in v.get("quality", {}).items()}
         flat[f"{t}/rows"] = v["rows"][1]
         flat |= {f"{t}/c2st/{way}": d["auc"] for way, d in (v.get("detection") or {}).items() if d}
         flat |= {f"{t}/shape/{c}": column["shape"] for c, column in v["columns"].items()}
@@ -123,7 +121,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat[f"{t}/fk/{name}/orphans"] = fk["orphans"]
             flat[f"{t}/fk/{name}/degree_ks"] = fk["degree"]["ks"]
             flat |= {f"{t}/fk/{name}/{k}": (fk["association"] or {}).get(k) for k in ("kept", "mad")}
-    flat |= {f"ancestors/{'/'.join(p['keys'])}": p["score"] for p in metrics["ancestors"]["paths"]}
+    flat |= {f"khop/{'/'.join(p['keys'])}": p["score"] for p in metrics["khop"]["paths"]}
     flat |= {f"workload/{k}": v for k, v in metrics.get("workload", {}).items() if k != "queries"}
     out: dict[str, float] = {}
     for name, value in flat.items():

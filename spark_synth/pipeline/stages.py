@@ -300,20 +300,24 @@ def _evaluate(shop: Workshop, package: Package, manifest: Manifest) -> None:
         raise RunError(f"integrity gate failed: {fatal[0]} (report: {manifest.path.parent / 'report' / 'index.html'})")
 
 
+_FIGURES = ("shapes", "pairs", "individual", "across tables")
+
+
 def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> None:
     """What was written, where, and how good it is."""
     rows = []
     for table, one in metrics["tables"].items():
-        figures = (one["shape_mean"], one["pair_mean"], one["score"])
-        shown = ["-" if f is None else f"{f:.3f}" for f in figures]
+        scores = [each["score"] for each in one.get("quality", {}).values()] or [None, None]
+        shown = ["-" if f is None else f"{f:.3f}" for f in (one["shape_mean"], one["pair_mean"])]
+        shown += ["-" if s is None else f"{s:.0f}" for s in scores]
         entry = manifest.data["tables"].get(table, {})
         kept = "given rows" if entry.get("given") else "real rows kept" if entry.get("kept") else ""
         rows.append([table, f"{one['rows'][0]:,}", f"{one['rows'][1]:,}", *shown, kept])
     score, progress = metrics["summary"].get("score"), shop.progress
-    title = f"quality {score:.1f} of 100" if score is not None else "result"
+    title = f"quality {score:.1f} of 100, {metrics['quality']['grade']}" if score is not None else "result"
     if best := metrics.get("ceiling", {}).get("summary", {}).get("score"):
         title += f" (another real sample: {best:.1f})"
-    progress.summary(title, ["table", "real rows", "synthetic rows", "shapes", "pairs", "score", ""], rows)
+    progress.summary(title, ["table", "real rows", "synthetic rows", *_FIGURES, ""], rows)
     for problem in metrics.get("problems", []):
         progress.note(f"problem: {problem}")
     folder, config = manifest.path.parent, shop.config

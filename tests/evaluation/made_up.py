@@ -66,9 +66,11 @@ def made_up_metrics(schema: Schema, seed: int = 0) -> dict[str, Any]:
             "parts": {p: float(rng.uniform(60, 100)) for p in PARTS},
             "tables": {t: {"alone": _risk(rng), "joined": _risk(rng) if v["fk"] else None} for t, v in found.items()},
         },
-        "khop": [
-            {"path": [t, "way", names[0]], "hops": 2, "real": 0.4, "synth": 0.3, "score": 0.9} for t in names[2:40]
-        ],
+        "khop": {
+            "paths": [
+                {"path": [t, "way", names[0]], "hops": 2, "real": 0.4, "synth": 0.3, "score": 0.9} for t in names[2:40]
+            ],
+        },
         "rules": [{"table": t, "rule": "amount <= size", "real": 1.0, "synth": 0.97} for t in names[:30]],
         "targets": [_target(f"{t}.kind", rng) for t in names[:30]],
         "workload": {
@@ -120,7 +122,6 @@ def _table(name: str, schema: Schema, i: int, rng: np.random.Generator) -> dict[
         "primary_key": {"columns": ["id"], "duplicates": 0, "nulls": 0},
         "shape_mean": scores[0],
         "pair_mean": scores[1],
-        "score": (scores[0] + scores[1]) / 2,
         "columns": columns,
         "pairs": {
             "columns": names,
@@ -220,6 +221,8 @@ def _target(target: str, rng: np.random.Generator) -> dict[str, Any]:
     real, synth = float(rng.uniform(0.7, 0.9)), float(rng.uniform(0.5, 0.8))
     return {
         "target": target,
+        "table": target.removesuffix(".kind"),
+        "rows": {"train": 1000, "test": 1000},
         "auc_real": real,
         "auc_synth": synth,
         "f1_real": real,
@@ -227,6 +230,7 @@ def _target(target: str, rng: np.random.Generator) -> dict[str, Any]:
         "mc_auc": abs(1 - real / synth),
         "mc_f1": abs(1 - real / synth),
         "ceiling_mc_auc": 0.02,
+        "ceiling_mc_f1": 0.03,
     }
 
 

@@ -76,7 +76,7 @@ def test_associations_are_those_of_pandas_and_fall_with_the_links(frames: Frames
         settings=Settings(),
         thorough=False,
     )
-    by_keys = {tuple(p["keys"]): p for p in found["ancestors"]["paths"]}
+    by_keys = {tuple(p["keys"]): p for p in found["khop"]["paths"]}
     far = by_keys["sale.till", "till.shop", "shop.firm"]
     joined = (
         real["sale"]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
 
-from spark_synth.evaluation.detection import detect
+from spark_synth.evaluation.detection import Way, detect
 from spark_synth.evaluation.measures import auc_spread
 from spark_synth.evaluation.report import write_report
 from tests.evaluation.conftest import shop, shop_schema
@@ -18,14 +18,14 @@ from tests.evaluation.conftest import shop, shop_schema
 Frames = Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]
 
 
-def found(frames: Frames, synth: dict[str, pd.DataFrame], table: str, children: bool, most: int = 1000) -> Any:  # noqa: ANN401
+def found(frames: Frames, synth: dict[str, pd.DataFrame], table: str, way: Way = "alone", most: int = 1000) -> Any:  # noqa: ANN401
     real = shop(1)
     sides = frames(real), frames(synth)
-    return detect(*sides, shop_schema(), table, [len(real[table]), len(synth[table])], most, 0, children)
+    return detect(*sides, shop_schema(), table, [len(real[table]), len(synth[table])], most, 0, way)
 
 
 def test_another_draw_is_not_told_apart(frames: Frames) -> None:
-    other = found(frames, shop(2, first=1001), "order", False)
+    other = found(frames, shop(2, first=1001), "order")
     assert other["low"] <= 0.55 and 0.4 < other["auc"] < 0.6
     assert other["rows"] == min(len(shop(1)["order"]), len(shop(2)["order"]))
     assert other["low"] < other["auc"] < other["high"] < other["low"] + 0.1
@@ -34,15 +34,15 @@ def test_another_draw_is_not_told_apart(frames: Frames) -> None:
 def test_what_was_planted_is_named(frames: Frames) -> None:
     synth = shop(2, first=1001)
     synth["order"]["amount"] += 40
-    told = found(frames, synth, "order", False)
+    told = found(frames, synth, "order")
     assert told["auc"] > 0.75 and told["told"][0]["feature"] == "amount" and told["told"][0]["share"] > 0.4
-    assert found(frames, synth, "order", False, most=100)["rows"] in range(60, 101)
+    assert found(frames, synth, "order", most=100)["rows"] in range(60, 101)
 
 
 def test_categories_that_are_not_real_give_rows_away(frames: Frames) -> None:
     synth = shop(2, first=1001)
     synth["order"]["channel"] = synth["order"]["channel"].where(np.arange(len(synth["order"])) % 2 == 0, "invented")
-    told = found(frames, synth, "order", False)
+    told = found(frames, synth, "order")
     assert told["told"][0]["feature"] == "channel" and told["auc"] > 0.7
 
 
@@ -50,15 +50,15 @@ def test_rows_below_are_seen_only_with_children(frames: Frames) -> None:
     """Orders that were dealt out anew among the customers: no customer is odd by itself."""
     synth = shop(2, first=1001)
     synth["order"]["customer"] = np.where(synth["order"].index % 2 == 0, synth["order"]["customer"], 1001)
-    alone, below = (found(frames, synth, "customer", children) for children in (False, True))
+    alone, below = (found(frames, synth, "customer", way) for way in ("alone", "children"))
     assert alone["auc"] < 0.6 < 0.65 < below["auc"]
     assert any(f["feature"].startswith(("number of order", "mean of order")) for f in below["told"][:2])
 
 
 def test_there_may_be_nothing_to_tell(frames: Frames) -> None:
     synth = shop(2, first=1001)
-    assert found(frames, synth, "order", True) is None  # nothing below
-    assert found(frames, synth, "country", False) is None  # two rows
+    assert found(frames, synth, "order", "children") is None  # nothing below
+    assert found(frames, synth, "country") is None  # two rows
 
 
 def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any) -> None:  # noqa: ANN401

@@ -18,7 +18,7 @@ from spark_synth.evaluation.report.keys import keys_of
 from spark_synth.evaluation.report.layout import place
 from tests.evaluation.made_up import ABOUT, ODD, made_up_metrics, made_up_schema
 
-ON_TOP = ("quality", "privacy", "khop", "rules", "targets", "workload", "ceiling")
+ON_TOP = ("privacy", "khop", "rules", "targets", "workload", "ceiling")
 
 
 class _Page(HTMLParser):
@@ -111,19 +111,21 @@ def test_every_score_is_there(small_report: Path) -> None:
     assert page.count('class="heat"') == 3
 
 
-@pytest.mark.parametrize("left", [(), ("quality",), ("privacy", "workload")])
+@pytest.mark.parametrize("left", [(), ("privacy", "workload")])
 def test_what_was_not_measured_is_left_out(left: tuple[str, ...], tmp_path: Path) -> None:
     metrics = {k: v for k, v in made_up_metrics(made_up_schema(9)).items() if k not in ON_TOP or k in left}
     for table in metrics["tables"].values():
         del table["detection"]
         table["pairs"] = {k: v for k, v in table["pairs"].items() if k not in ("real", "synth")}
-        if "quality" not in left:
-            del table["quality"]
     index = write_report(metrics, tmp_path, ABOUT)
     pages(index)
     text = index.read_text(encoding="utf-8")
-    assert ("87.3" if "quality" in left else f"{metrics['summary']['score']:.1f}") in text
-    assert ("91.2" in text) == ("privacy" in left) and "Models learnt" not in text and "C2ST</th>" not in text
+    assert (
+        "87.3" in text
+        and ("91.2" in text) == ("privacy" in left)
+        and "Models learnt" not in text
+        and "C2ST</th>" not in text
+    )
 
 
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from spark_synth.evaluation.measures import mean
 from spark_synth.evaluation.report.words import points, shade
 from spark_synth.evaluation.verdict import unresolved
 
@@ -51,8 +50,8 @@ def table_view(name: str, found: Found, metrics: Found, href: str) -> dict[str, 
         "best": {"shape_mean": best.get("shape_mean"), "pair_mean": best.get("pair_mean")},
         "privacy": {way: risks[way] for way in ("alone", "joined") if risks.get(way)},
         "rules": [r for r in metrics.get("rules", []) if r["table"] == name],
-        "khop": [h for h in metrics.get("khop", []) if name in h["path"]],
-        "targets": [t for t in metrics.get("targets", []) if t["target"].rpartition(".")[0] == name],
+        "khop": [h for h in metrics.get("khop", {}).get("paths", []) if name in h["path"]],
+        "targets": [t for t in metrics.get("targets", []) if t["table"] == name],
     }
 
 
@@ -62,26 +61,9 @@ def _tells(plot: Found | None) -> bool:
 
 
 def _quality(found: Found) -> dict[str, Any]:
-    """Both scores of a table, 0 to 100; where the metrics have none, the means of what there is."""
-    there = found.get("quality")
-    if there:
-        empty: dict[str, Any] = {"score": None, "grade": None, "parts": {}}
-        return {k: {**empty, **(there.get(k) or {})} for k in ("individual", "cross_table")}
-    parts: dict[str, dict[str, float | None]] = {
-        "individual": {"shapes": found["shape_mean"], "pairs": found["pair_mean"]},
-        "cross_table": {},
-    }
-    made = [fk for fk in found["fk"].values() if not fk["reference"]]
-    if made:
-        parts["cross_table"] = {
-            "degrees": mean(None if fk["degree"]["ks"] is None else 1 - fk["degree"]["ks"] for fk in made),
-            "associations": mean((fk["association"] or {}).get("score") for fk in made),
-        }
-    out = {}
-    for k, values in parts.items():
-        score = None if found["reference"] else mean(values.values())
-        out[k] = {"score": None if score is None else 100 * score, "grade": None, "parts": values}
-    return out
+    """Both scores of a table, 0 to 100; a kept one has none."""
+    empty: dict[str, Any] = {"score": None, "grade": None, "parts": {}}
+    return {k: found.get("quality", {}).get(k, empty) for k in ("individual", "cross_table")}
 
 
 def _pairs(found: Found) -> Iterator[dict[str, Any]]:
@@ -133,12 +115,6 @@ def association_rows(worst: Sequence[Found]) -> list[tuple[str, float | None, fl
 def sequence_rows(columns: Found, kind: str) -> list[tuple[str, float | None, float | None]]:
     """Likewise of one figure of the sequences of numbers."""
     return [(name, *found[kind]) for name, found in columns.items()]
-
-
-def headline(metrics: Found) -> dict[str, Any]:
-    """The composite score of quality: `score` (0 to 100) and, where the metrics have one, `grade`."""
-    there = metrics.get("quality")
-    return {"grade": None, **there} if there else {"score": metrics["summary"]["score"], "grade": None}
 
 
 def parts(metrics: Found) -> list[dict[str, Any]]:
