@@ -54,12 +54,14 @@ class Synthesizer:
         given: Mapping[str, str] | None = None,
         table: str | None = None,
         where: str | None = None,
+        model: str | None = None,
     ) -> Synthesizer:
         """Write a synthetic database; `folder` is where it lies.
 
         given: by table, the path of the rows that it is to have. append: add a wave to the database of that
         identifier, or to the last one; table: draw this table of it once more, and all that hangs on it; where: only
-        its families with rows of this SQL condition.
+        its families with rows of this SQL condition. model: models:/NAME@ALIAS, a registered model, in place of the
+        training of this object.
         """
         from spark_synth import pipeline
 
@@ -67,7 +69,8 @@ class Synthesizer:
             identifier = self.folder.name
         asked = {"ratio": ratio, "preserve_tables": list(preserve_tables), "identifier": identifier}
         asked["given"] = dict(given or {})
-        self.folder = pipeline.generate(self._config(generate=asked), self.run_id, append, table, where)
+        run_id = None if model else self.run_id
+        self.folder = pipeline.generate(self._config(generate=asked), run_id, append, table, where, model)
         return self
 
     def evaluate(self) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spark_synth.errors import RunError, UserError
+from spark_synth.errors import GateError, RunError, UserError
 
 if TYPE_CHECKING:
     from spark_synth.config import RunConfig
@@ -96,6 +96,9 @@ def generate(
     where: Annotated[
         str | None, typer.Option("--where", metavar="CONDITION", help="With --table: only the families of these rows.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="URI", help="models:/NAME@ALIAS or models:/NAME/VERSION.")
+    ] = None,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -106,7 +109,7 @@ def generate(
     config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, given=rows, identifier=identifier)
     from spark_synth import pipeline
 
-    _result(pipeline.generate(config, run, append, table, where))
+    _result(pipeline.generate(config, run, append, table, where, model))
 
 
 @app.command()
@@ -116,16 +119,54 @@ def evaluate(
     queries: Annotated[
         Path | None, typer.Option("--queries", help="Folder of SQL files that both databases are asked.")
     ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="TABLE.COLUMN", help="Column that a model is to learn; may be repeated."),
+    ] = None,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure the synthetic tables and write the report."""
     asked = [f"evaluate.queries={json.dumps(str(queries))}"] if queries else []
+    asked += [f"evaluate.targets={json.dumps(target)}"] if target else []
     config = _begin(conf, [*(overrides or []), *asked], debug, quiet, identifier=identifier)
     from spark_synth import pipeline
 
     _result(pipeline.evaluate(config))
+
+
+@app.command()
+def promote(
+    conf: Conf,
+    identifier: Identifier = None,
+    run: Annotated[str | None, typer.Option("--run", help="MLflow run id of the training.")] = None,
+    alias: Annotated[str, typer.Option("--alias", help="champion or challenger.")] = "champion",
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Give the model of a database that met the gates an alias; the database evaluated last, if none is named."""
+    config = _begin(conf, overrides, debug, quiet, identifier=identifier)
+    from spark_synth import pipeline
+
+    _result(pipeline.promote(config, run, alias))
+
+
+@app.command()
+def compare(
+    conf: Conf,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="MLflow run ids, or identifiers of databases.")],
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write as well.")] = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show runs side by side: parameters that differ, figures, the best of each marked."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    pipeline.compare(config, runs, out)
 
 
 @app.command()
@@ -173,6 +214,8 @@ def _guarded(command: Callable[[], object]) -> int:
         return _failure(str(error), USAGE)
     except typer.TyperException as error:  # a flag that does not exist, a value that does not parse
         return _failure(error.format_message(), USAGE)
+    except GateError as error:
+        return max(_failure(line, FAILED) for line in error.lines)
     except RunError as error:
         return _failure(str(error), FAILED)
     except (KeyboardInterrupt, typer.Abort):

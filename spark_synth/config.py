@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from spark_synth.config_errors import explain
 from spark_synth.environment import Environment
@@ -42,10 +51,18 @@ class SourceSettings(_Settings):
 
 
 class TrackingSettings(_Settings):
-    """The MLflow store and experiment; `load_config` fills in the local store beside the output."""
+    """The MLflow store, experiment and registered model; `load_config` fills in the local store beside the output."""
 
     uri: str | None = None
     experiment: str | None = None
+    model: str | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _is_model_name(cls, value: str | None) -> str | None:
+        if value is not None and (not value or re.search(r"[/:@]", value)):
+            raise ValueError(f"must be a name without '/', ':' and '@', got {value!r}")
+        return value
 
 
 class SparkSettings(_Settings):
@@ -123,6 +140,8 @@ class EvaluateSettings(_Settings):
     max_pair_columns: int = Field(default=40, ge=2)
     sample_rows: Positive = 100_000
     detection_rows: int = Field(default=10_000, ge=0)  # of either side that a classifier is to tell apart; 0: none
+    privacy_rows: int = Field(default=5_000, ge=0)  # of either side whose neighbours are looked for; 0: no such scores
+    targets: list[str] = Field(default_factory=list)  # table.column that models are to learn from synthetic rows
     queries: str | None = None  # folder of SQL files that both databases are asked; null: a workload from the schema
     ceiling: bool = True  # whether scores stand beside those that another sample of the same source would have
 
@@ -132,6 +151,21 @@ class EvaluateSettings(_Settings):
         if value is not None and not any(Path(value).glob("*.sql")):
             raise ValueError(f"no .sql file in {value}: put one query into each")
         return value
+
+
+class Gate(_Settings):
+    """What a figure of the evaluation must be at least, at most, or both."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Gate:
+        if self.min is None and self.max is None:
+            raise ValueError("needs min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
 
 
 class RunConfig(_Settings):
@@ -148,6 +182,7 @@ class RunConfig(_Settings):
     train: TrainSettings = Field(default_factory=TrainSettings)
     generate: GenerateSettings = Field(default_factory=GenerateSettings)
     evaluate: EvaluateSettings = Field(default_factory=EvaluateSettings)
+    gates: dict[str, Gate] = Field(default_factory=dict)  # figure, as MLflow shows it -> what it must be
     seed: int = 0
 
     _environment: Environment = PrivateAttr(default_factory=Environment)
@@ -201,11 +236,14 @@ def load_config(
 
 
 def _fill_tracking(config: RunConfig) -> None:
-    """The default store lies beside the output, the default experiment bears the name of the source."""
+    """The default store lies beside the output; experiment and model bear the name of the source by default."""
     if config.tracking.uri is None and not config.output_is_catalog:
         config.tracking.uri = f"sqlite:///{Path(config.output).absolute() / 'mlflow.db'}"
     if config.tracking.experiment is None:
         config.tracking.experiment = f"spark-synth/{Path(config.source.path).absolute().name or 'database'}"
+    if config.tracking.model is None:
+        name = re.sub(r"[/:@]", "_", config.tracking.experiment.rstrip("/").rpartition("/")[2]) or "database"
+        config.tracking.model = f"{config.output}.{name}" if config.output_is_catalog else name
 
 
 def _apply(tree: dict[str, Any], text: str) -> None:

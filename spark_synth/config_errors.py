@@ -44,7 +44,7 @@ def _written(tree: Any, place: Sequence[str]) -> Any:  # noqa: ANN401
 def _unknown(place: tuple[str, ...], model: type[BaseModel]) -> str:
     """Message for an unknown key: the nearest one beside it, or of the same name elsewhere, or all that are there."""
     known = list(_known_options(model))
-    pattern = [("*" if i and place[0] == "tables" and i == 1 else part) for i, part in enumerate(place)]
+    pattern = [("*" if place[0] in ("tables", "gates") and i == 1 else part) for i, part in enumerate(place)]
     parent = pattern[:-1]
     siblings = [path for path in known if path[:-1] == tuple(parent)]
     near = difflib.get_close_matches(place[-1], [path[-1] for path in siblings], 1, cutoff=0.6)

@@ -46,9 +46,9 @@ _LOCAL = {
 
 
 def build_session(
-    settings: SparkSettings, extra_packages: Sequence[str] = (), log_file: Path | None = None
+    settings: SparkSettings, extra_packages: Sequence[str] = (), log_file: Path | None = None, *, delta: bool = True
 ) -> SparkSession:
-    """A session with Delta. A running one is used as it is; Maven is asked only for what is not on board.
+    """A session with Delta, or without. A running one is used as it is; Maven is asked only for what is not on board.
 
     `extra_packages` are Maven coordinates (a JDBC driver). Where this process starts the JVM, its messages go to
     `log_file` (default: a file in the temporary folder) and not to the terminal; a failed start names that file.
@@ -67,7 +67,7 @@ def build_session(
         return session
     if "PYSPARK_GATEWAY_PORT" in os.environ or SparkContext._gateway is not None:
         return _attach(settings, extra_packages)
-    return _launch(settings, extra_packages, log_file)
+    return _launch(settings, extra_packages, log_file, delta)
 
 
 def find_java() -> Path | None:
@@ -95,17 +95,17 @@ def _java_version(java: Path) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _launch(settings: SparkSettings, extra_packages: Sequence[str], log_file: Path | None) -> SparkSession:
+def _launch(settings: SparkSettings, extra_packages: Sequence[str], log_file: Path | None, delta: bool) -> SparkSession:
     """Start a JVM of our own, its messages going to a file, and a session in it."""
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
 
     _set_java_home(find_java())
-    options = _options(settings, settings.master)
+    options = _options(settings, settings.master, delta)
     options["spark.driver.extraJavaOptions"] = " ".join(
         [options.get("spark.driver.extraJavaOptions", ""), f"-Dlog4j2.configurationFile={_log_settings()}"]
     ).strip()
-    packages = _packages(extra_packages, options, delta=not _delta_installed(options))
+    packages = _packages(extra_packages, options, delta=delta and not _delta_installed(options))
     if packages:
         options["spark.jars.packages"] = ",".join(packages)
     log = log_file or Path(tempfile.mkstemp(prefix="spark-synth-", suffix=".log")[1])
@@ -148,9 +148,9 @@ def _session(options: Mapping[str, str]) -> SparkSession:
     return builder.getOrCreate()
 
 
-def _options(settings: SparkSettings, master: str | None) -> dict[str, str]:
+def _options(settings: SparkSettings, master: str | None, delta: bool = True) -> dict[str, str]:
     """All options of the session; the user's own come last. Local mode gets the values that suit small data."""
-    options = {"spark.app.name": settings.app_name, **_ALWAYS, **_DELTA}
+    options = {"spark.app.name": settings.app_name, **_ALWAYS, **(_DELTA if delta else {})}
     if master is not None:
         options["spark.master"] = master
     if _is_local(master):
@@ -158,20 +158,20 @@ def _options(settings: SparkSettings, master: str | None) -> dict[str, str]:
         # workers would otherwise take whatever `python3` is on the path
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     options |= settings.conf
-    if _DELTA_CLASS not in options["spark.sql.extensions"]:
+    if delta and _DELTA_CLASS not in options["spark.sql.extensions"]:
         options["spark.sql.extensions"] += f",{_DELTA_CLASS}"
     return options
 
 
 def _packages(extra: Sequence[str], options: Mapping[str, str], *, delta: bool) -> list[str]:
     """Maven coordinates still to be fetched, the ones the user named included."""
-    from delta import configure_spark_with_delta_pip
-    from pyspark.sql import SparkSession
-
     named = [p for p in options.get("spark.jars.packages", "").split(",") if p]
     wanted = [*named, *(p for p in extra if p not in named)]
     if not delta:
         return wanted
+    from delta import configure_spark_with_delta_pip
+    from pyspark.sql import SparkSession
+
     return str(configure_spark_with_delta_pip(SparkSession.builder, wanted)._options["spark.jars.packages"]).split(",")
 
 

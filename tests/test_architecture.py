@@ -18,7 +18,8 @@ DIRECT = {
     "__main__": {"cli"},
     "api": {"pipeline", "schema"},
     "jobs": {"cli", "pipeline"},
-    "pipeline": {"sources", "sinks", "training", "generation", "evaluation", "tracking", "session"},
+    "pipeline": {"sources", "sinks", "training", "generation", "evaluation", "tracking", "session", "sampler"},
+    "sampler": {"generation", "session"},  # what a model in MLflow runs: no more than it needs
     "schema": set[str](),
     "sources": {"schema"},
     "sinks": {"schema"},

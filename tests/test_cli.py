@@ -12,11 +12,11 @@ import pytest
 import spark_synth
 from spark_synth.cli import main
 from spark_synth.config import RunConfig
-from spark_synth.errors import RunError, UserError
+from spark_synth.errors import GateError, RunError, UserError
 from tests.places import REPOSITORY as ROOT
 
 CONF = str(ROOT / "conf" / "local.yaml")
-COMMANDS = ["discover", "plan", "train", "generate", "evaluate", "export", "run"]
+COMMANDS = ["discover", "plan", "train", "generate", "evaluate", "promote", "export", "run"]
 
 
 class Pipeline(ModuleType):
@@ -46,10 +46,23 @@ class Pipeline(ModuleType):
         return "0123abcd"
 
     def generate(
-        self, config: RunConfig, run_id: str | None, append: bool, table: str | None, where: str | None
+        self,
+        config: RunConfig,
+        run_id: str | None,
+        append: bool,
+        table: str | None,
+        where: str | None,
+        model: str | None,
     ) -> Path:
-        self._called(config, run_id, append, table, where)
+        self._called(config, run_id, append, table, where, model)
         return Path("out/x")
+
+    def promote(self, config: RunConfig, run_id: str | None, alias: str) -> str:
+        self._called(config, run_id, alias)
+        return "models:/x/1"
+
+    def compare(self, config: RunConfig, runs: list[str], out: Path | None) -> None:
+        self._called(config, runs, out)
 
     def evaluate(self, config: RunConfig) -> Path:
         self._called(config)
@@ -90,7 +103,7 @@ def test_last_line_of_stdout(
 
 def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     flags = ["--ratio", "0.5", "--preserve", "a, b", "--identifier", "n", "--run", "r1", "--append", "--set", "seed=4"]
-    flags += ["--given", "c=x/c.csv", "--given", "d=y=z", "--table", "t", "--where", "a > 1"]
+    flags += ["--given", "c=x/c.csv", "--given", "d=y=z", "--table", "t", "--where", "a > 1", "--model", "models:/n/1"]
     assert main(["generate", "--conf", CONF, *flags, "--set", "output=o"]) == 0
     config = pipeline.configs[0]
     assert (config.generate.ratio, config.generate.preserve_tables, config.generate.identifier) == (
@@ -99,11 +112,14 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
         "n",
     )
     assert config.generate.given == {"c": "x/c.csv", "d": "y=z"}
-    assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1")])
+    assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1", "models:/n/1")])
     assert main(["train", "--conf", CONF, "--approve"]) == 0
     assert main(["discover", "--conf", CONF, "--out", "s.yaml"]) == 0
     assert main(["export", "--conf", CONF, "--to", "sqlite:///x.db"]) == 0
     assert pipeline.calls[1:] == [(True,), (Path("s.yaml"),), ("sqlite:///x.db", "synth_")]
+    assert main(["promote", "--conf", CONF, "--run", "r1", "--alias", "challenger"]) == 0
+    assert main(["compare", "r1", "n", "--conf", CONF, "--out", "c.html"]) == 0
+    assert pipeline.calls[4:] == [("r1", "challenger"), (["r1", "n"], Path("c.html"))]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +127,7 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     [
         (UserError("table 't' has no rows"), 2, "error: table 't' has no rows"),
         (RunError("the store is\nlost"), 1, "error: the store is lost"),
+        (GateError(["a is 1", "b is 2"]), 1, "error: a is 1\nerror: b is 2"),
         (ValueError("odd\nand more"), 1, "error: ValueError: odd (--debug shows the traceback)"),
         (KeyboardInterrupt(), 1, "error: interrupted"),
     ],

@@ -34,6 +34,12 @@ def find_target(schema: Schema, name: str) -> tuple[str, str]:
     raise UserError(f"target {name!r} is no column of the schema: write it as table.column")
 
 
+def check_targets(schema: Schema, names: Iterable[str]) -> None:
+    """UserError at the first that is none."""
+    for name in names:
+        find_target(schema, name)
+
+
 def evaluate_target(
     one: Mapping[str, DataFrame],
     other: Mapping[str, DataFrame],

@@ -121,6 +121,11 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
             flat[f"{t}/fk/{name}/orphans"] = fk["orphans"]
             flat[f"{t}/fk/{name}/degree_ks"] = fk["degree"]["ks"]
             flat |= {f"{t}/fk/{name}/{k}": (fk["association"] or {}).get(k) for k in ("kept", "mad")}
+    privacy = metrics.get("privacy", {})
+    flat |= {f"privacy/{k}": v for k, v in {"score": privacy.get("score"), **privacy.get("parts", {})}.items()}
+    for target in metrics.get("targets", []):
+        told = {k: v for k, v in target.items() if isinstance(v, float)}
+        flat |= {f"targets/{target['target']}/{k}": v for k, v in told.items()}
     flat |= {f"khop/{'/'.join(p['keys'])}": p["score"] for p in metrics["khop"]["paths"]}
     flat |= {f"workload/{k}": v for k, v in metrics.get("workload", {}).items() if k != "queries"}
     out: dict[str, float] = {}

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_synth.config import RunConfig
+from spark_synth.encoding.held import held_rows
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.evaluation import evaluate_database, find_ceiling, flatten, write_report
 from spark_synth.evaluation.halves import Halves, halves
+from spark_synth.evaluation.privacy import evaluate_privacy
+from spark_synth.evaluation.targets import evaluate_target
 from spark_synth.evaluation.workload import default_queries, evaluate_workload, read_queries
 from spark_synth.generation.run import follows
+from spark_synth.pipeline.gates import gate_figures
 from spark_synth.pipeline.package import Package
-from spark_synth.pipeline.state import Manifest
+from spark_synth.pipeline.state import Manifest, facts
 from spark_synth.pipeline.train import training_folder
 from spark_synth.progress import Progress
-from spark_synth.sinks import read_delta, table_target
-from spark_synth.tracking import Tracker
+from spark_synth.sinks import read_version, table_target
+from spark_synth.tracking import DatasetInput, Tracker
 from spark_synth.whole import write_json
 
 
@@ -36,41 +40,25 @@ def evaluate_tables(
     """Compare, write `metrics.json` and `report/`, log both; returns the metrics."""
     folder = manifest.path.parent
     progress.stage("evaluate")
-    asked = config.evaluate.queries
-    kept = {t for t, entry in manifest.data["tables"].items() if entry.get("kept")}
-    queries = read_queries(Path(asked)) if asked else default_queries(package.schema, kept)
-    synth = {t: read_delta(spark, table_target(config.output, folder.name, t)) for t in package.plans}
-    metrics = evaluate_database(
-        real,
-        synth,
-        package.schema,
-        ratio=manifest.ratio,
-        owners=package.owners,
-        references=kept,
-        settings=config.evaluate,
-        told=rows_told(package.plans, manifest),
-        note=progress.note,
-    )
-    cut = _halves(config, real, package) if config.evaluate.ceiling else None
-    if cut:
-        metrics["ceiling"] = _ceiling(config, cut, package)
-        progress.note("halves of the real tables compared")
-    metrics["workload"] = evaluate_workload(
-        spark, queries, real, synth, (cut.one, cut.other) if cut else None, manifest.ratio
-    )
-    progress.note(f"{len(queries)} queries answered")
+    targets = {t: table_target(config.output, folder.name, t) for t in package.plans}
+    found = {t: read_version(spark, target) for t, target in targets.items()}
+    synth = {t: rows for t, (rows, _) in found.items()}
+    trained = int(tracker.params(manifest.data["run_id"]).get("seed", config.seed))
+    metrics = _measured(spark, config, (real, synth), package, manifest, trained, progress.note)
     write_json(folder / "metrics.json", metrics, indent=1)
-    write_report(metrics, folder / "report", _about(manifest, folder.name))
+    write_report(metrics, folder / "report", _about(manifest, folder.name), package.schema)
     tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
-    with tracker.run(f"evaluate-{folder.name}", tags) as run:
-        run.log_params(
-            {
-                "identifier": folder.name,
-                "ratio": manifest.ratio,
-                "evaluate": config.evaluate.model_dump(),
-            }
+    gates = {name: gate.model_dump(exclude_none=True) for name, gate in config.gates.items()}
+    with tracker.run(f"evaluate-{folder.name}", tags, system=True) as run:
+        what = {"identifier": folder.name, "ratio": manifest.ratio, "evaluate": config.evaluate.model_dump()}
+        run.log_params({**what, "gates": gates, **facts(config, package.schema)})
+        run.log_inputs(
+            [
+                DatasetInput(t, targets[t], f"version {n}", None, "evaluation", "delta_table", n)
+                for t, (_, n) in found.items()
+            ]
         )
-        run.log_metrics(flatten(metrics))
+        run.log_metrics({**flatten(metrics), **gate_figures(config.gates, metrics)})
         run.log_artifacts(folder / "report", "report")
         run.log_text(json.dumps(metrics, indent=1), "metrics.json")
         for table, one in metrics["tables"].items():
@@ -79,6 +67,49 @@ def evaluate_tables(
                 whole = flatten({**metrics, "tables": {table: one}})
                 nested.log_metrics({k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)})
     manifest.update(state="evaluated", score=metrics["summary"].get("score"), problems=metrics.get("problems", []))
+    return metrics
+
+
+def _measured(
+    spark: SparkSession,
+    config: RunConfig,
+    sides: tuple[Mapping[str, DataFrame], Mapping[str, DataFrame]],
+    package: Package,
+    manifest: Manifest,
+    trained: int,
+    note: Callable[[str], None],
+) -> dict[str, Any]:
+    """All figures. sides: real and synthetic tables; trained: the seed of the training."""
+    (real, synth), schema, settings = sides, package.schema, config.evaluate
+    kept = {t for t, entry in manifest.data["tables"].items() if entry.get("kept")}
+    queries = read_queries(Path(settings.queries)) if settings.queries else default_queries(schema, kept)
+    metrics = evaluate_database(
+        real,
+        synth,
+        schema,
+        ratio=manifest.ratio,
+        owners=package.owners,
+        references=kept,
+        settings=settings,
+        told=rows_told(package.plans, manifest),
+        note=note,
+    )
+    cut = _halves(config, real, package) if settings.ceiling or settings.privacy_rows or settings.targets else None
+    halved = (cut.one, cut.other) if cut else None
+    if cut and settings.ceiling:
+        metrics["ceiling"] = _ceiling(config, cut, package)
+        note("halves of the real tables compared")
+    if cut and settings.privacy_rows:
+        held = held_rows(spark, real, schema, package.plans, str(package.folder.parent), trained)
+        metrics["privacy"] = evaluate_privacy(
+            real, synth, schema, package.owners, kept, halved, settings, config.seed, note, held
+        )
+    if cut and settings.targets:
+        found = [evaluate_target(cut.one, cut.other, synth, schema, t, config.seed) for t in settings.targets]
+        metrics["targets"] = [f for f in found if f]
+        note(f"{len(found)} targets learnt")
+    metrics["workload"] = evaluate_workload(spark, queries, real, synth, halved, manifest.ratio)
+    note(f"{len(queries)} queries answered")
     return metrics
 
 

@@ -15,17 +15,21 @@ from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
 from spark_synth.config import RunConfig
-from spark_synth.errors import RunError, UserError
+from spark_synth.errors import UserError
+from spark_synth.evaluation.targets import check_targets
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.failures import plainly
 from spark_synth.pipeline.families import check_families, with_families
+from spark_synth.pipeline.gates import hold, read_metrics
 from spark_synth.pipeline.generate import generate_database
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
-from spark_synth.pipeline.package import Package, load_package
+from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.redraw import begin_redraw, end_redraw
-from spark_synth.pipeline.state import Manifest, check_writable, now, open_manifest, training_fingerprint
+from spark_synth.pipeline.state import Manifest, check_writable, facts, now, open_manifest, training_fingerprint
+from spark_synth.pipeline.summary import tell_summary
 from spark_synth.pipeline.train import train_database, training_folder
+from spark_synth.pipeline.trained import check_training, latest_training, open_tracker, package_of, registered
 from spark_synth.pipeline.waves import begin_wave, end_wave, refuse_begun
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema, check_schema, load_schema
@@ -65,7 +69,7 @@ class Workshop:
     def tracker(self) -> Tracker:
         """The MLflow experiment."""
         if self._tracker is None:
-            self._tracker = Tracker(self.config.tracking)
+            self._tracker = open_tracker(self.config, self.progress)
         return self._tracker
 
     def schema(self) -> Schema:
@@ -100,6 +104,10 @@ class Workshop:
         if not all((rows / t / "_SUCCESS").exists() for t in package.plans):
             return self.database().tables
         return {t: self.spark.read.parquet(str(rows / t)) for t in package.plans}
+
+    def package(self, manifest: Manifest) -> Package:
+        """The training that a database is, or is to be, generated from."""
+        return package_of(self.config, self.tracker, manifest.data["run_id"])
 
     def _is_sqlite(self) -> bool:
         source = self.config.source
@@ -152,24 +160,32 @@ def generate(
     append: bool = False,
     table: str | None = None,
     where: str | None = None,
+    model: str | None = None,
 ) -> Path:
-    """Generate a database from a trained run; or another wave of a finished one; or once more one of its tables, or the
-    rows of it that a condition tells, and all that hangs on these. The output folder."""
+    """Generate a database from a trained run, or from a registered model; or another wave of a finished one; or once
+    more one of its tables, or the rows of it that a condition tells, and all that hangs on these. The output folder."""
+    if model and (run_id or append or table):
+        raise UserError("--model names what a new database is generated from: leave --run, --append and --table away")
     if append and table:
         raise UserError("--append adds rows to all tables and --table draws one again: use one of them")
     if where and not table:
         raise UserError("--where tells which rows are drawn again, but not of which table: pass --table NAME")
     if append:
         return _change(config, begin_wave(config, run_id), run_id)
-    return _change(config, begin_redraw(config, run_id, table, where), run_id) if table else _new(config, run_id)
+    return _change(config, begin_redraw(config, run_id, table, where), run_id) if table else _new(config, run_id, model)
 
 
-def _new(config: RunConfig, run_id: str | None) -> Path:
+def _new(config: RunConfig, run_id: str | None, model: str | None) -> Path:
     shop = Workshop(config, approve=True)
+    version = registered(config, shop.tracker, model) if model else None
+    run_id = version.run_id if version else run_id
     manifest = _manifest(config, {"run": run_id} if run_id else {})
     if "run_id" not in manifest.data:
-        manifest.update(run_id=run_id or _latest(shop))
-    package = _package(shop, manifest.data["run_id"])
+        manifest.update(run_id=run_id or latest_training(config, shop.tracker))
+    if version:
+        manifest.update(model=version.exact_uri)
+        shop.progress.note(f"model {version.exact_uri}, trained by run {run_id}")
+    package = shop.package(manifest)
     _generate(shop, package, manifest)
     return manifest.path.parent
 
@@ -184,9 +200,9 @@ def _change(config: RunConfig, manifest: Manifest, run_id: str | None) -> Path:
     changed = {"seed": seed, "generate": config.generate.model_copy(update=asked)}
     shop = Workshop(config.model_copy(update=changed), approve=True)
     if run_id is None:
-        _check_training(shop, manifest)
+        check_training(shop.config, shop.tracker, manifest)
     shop.progress.note(f"{manifest.part} of {manifest.name}")
-    _generate(shop, _package(shop, manifest.data["run_id"]), manifest)
+    _generate(shop, shop.package(manifest), manifest)
     return manifest.path.parent
 
 
@@ -201,7 +217,8 @@ def evaluate(config: RunConfig) -> Path:
     shop = Workshop(config, approve=True)
     manifest = Manifest.read(folder)
     refuse_begun(manifest)
-    package = _package(shop, manifest.data["run_id"])
+    package = shop.package(manifest)
+    check_targets(package.schema, config.evaluate.targets)
     _evaluate(shop, package, manifest)
     return folder
 
@@ -210,10 +227,12 @@ def evaluate(config: RunConfig) -> Path:
 def run(config: RunConfig) -> Path:
     """Everything, continued where an earlier attempt with the same identifier stopped; the output folder."""
     shop = Workshop(config)
-    shop.schema()
+    check_targets(shop.schema(), config.evaluate.targets)
     manifest = _manifest(config, {"fingerprint": training_fingerprint(config)})
     if manifest.data["state"] == "evaluated":
         shop.progress.note(f"{manifest.path.parent} is complete: nothing to do")
+        if config.gates:
+            hold(config.gates, read_metrics(manifest.path.parent), manifest.path.parent)
         return manifest.path.parent
     if "run_id" not in manifest.data:
         shop.database()  # whatever is wrong with the source is told before anything is written
@@ -222,7 +241,7 @@ def run(config: RunConfig) -> Path:
             run_id, package = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
         manifest.update(run_id=run_id)
     else:
-        package = _package(shop, manifest.data["run_id"])
+        package = shop.package(manifest)
     if manifest.data["state"] != "generated":
         _generate(shop, package, manifest)
     _evaluate(shop, package, manifest)
@@ -239,40 +258,14 @@ def _manifest(config: RunConfig, more: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
-def _check_training(shop: Workshop, manifest: Manifest) -> None:
-    """UserError where the configuration, whatever its seed, asks for another training than that of a database."""
-    run_id, config = manifest.data["run_id"], shop.config
-    trained = config.model_copy(update={"seed": int(shop.tracker.params(run_id).get("seed", config.seed))})
-    if shop.tracker.tags(run_id).get("fingerprint") != training_folder(trained).name:
-        raise UserError(
-            f"{manifest.name} was generated with run {run_id}, and this configuration (source, schema, "
-            "model options) asks for another training: name that run with --run, or generate another database"
-        )
-
-
-def _latest(shop: Workshop) -> str:
-    found = shop.tracker.find({"stage": "train", "fingerprint": training_folder(shop.config).name})
-    found = found or shop.tracker.find({"stage": "train"})
-    if found is None:
-        raise UserError("no finished train run in the tracking store: run `spark-synth train` first, or pass --run")
-    return found
-
-
-def _package(shop: Workshop, run_id: str) -> Package:
-    """The trained package of a run, from the training folder if it is still there, else from MLflow."""
-    fingerprint = shop.tracker.tags(run_id).get("fingerprint", "")
-    work = Path(shop.config.output).absolute() / "_work"
-    local = work / fingerprint / "model"
-    if fingerprint and (local / "database.json").exists():
-        return load_package(local)
-    return load_package(shop.tracker.download(run_id, "model", work / f"run-{run_id}"))
-
-
 def _generate(shop: Workshop, package: Package, manifest: Manifest) -> None:
     config, folder = shop.config, manifest.path.parent
     tags = {"stage": "generate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
-    with shop.tracker.run(f"generate-{folder.name}", tags) as tracked, _timed(manifest, manifest.part):
-        tracked.log_params({"identifier": folder.name, "ratio": config.generate.ratio, "seed": config.seed})
+    tags |= {"model": manifest.data["model"]} if "model" in manifest.data else {}
+    run = shop.tracker.run(f"generate-{folder.name}", tags, system=True)
+    with run as tracked, _timed(manifest, manifest.part):
+        asked = {"identifier": folder.name, "ratio": config.generate.ratio}
+        tracked.log_params({**asked, **facts(config, package.schema)})
         began = time.monotonic()
         rows = generate_database(shop.spark, config, package, manifest, manifest.data["run_id"], shop.progress)
         tracked.log_metrics({f"{t}/rows": float(n) for t, n in rows.items()})
@@ -294,38 +287,8 @@ def _evaluate(shop: Workshop, package: Package, manifest: Manifest) -> None:
     with _timed(manifest, "evaluate"):
         real = shop.real(package)
         metrics = evaluate_tables(shop.spark, shop.config, real, package, manifest, shop.tracker, shop.progress)
-    _summary(shop, metrics, manifest)
-    fatal = [p for p in metrics.get("problems", []) if "orphan" in p or "duplicate" in p]
-    if fatal:
-        raise RunError(f"integrity gate failed: {fatal[0]} (report: {manifest.path.parent / 'report' / 'index.html'})")
-
-
-_FIGURES = ("shapes", "pairs", "individual", "across tables")
-
-
-def _summary(shop: Workshop, metrics: Mapping[str, Any], manifest: Manifest) -> None:
-    """What was written, where, and how good it is."""
-    rows = []
-    for table, one in metrics["tables"].items():
-        scores = [each["score"] for each in one.get("quality", {}).values()] or [None, None]
-        shown = ["-" if f is None else f"{f:.3f}" for f in (one["shape_mean"], one["pair_mean"])]
-        shown += ["-" if s is None else f"{s:.0f}" for s in scores]
-        entry = manifest.data["tables"].get(table, {})
-        kept = "given rows" if entry.get("given") else "real rows kept" if entry.get("kept") else ""
-        rows.append([table, f"{one['rows'][0]:,}", f"{one['rows'][1]:,}", *shown, kept])
-    score, progress = metrics["summary"].get("score"), shop.progress
-    title = f"quality {score:.1f} of 100, {metrics['quality']['grade']}" if score is not None else "result"
-    if best := metrics.get("ceiling", {}).get("summary", {}).get("score"):
-        title += f" (another real sample: {best:.1f})"
-    progress.summary(title, ["table", "real rows", "synthetic rows", *_FIGURES, ""], rows)
-    for problem in metrics.get("problems", []):
-        progress.note(f"problem: {problem}")
-    folder, config = manifest.path.parent, shop.config
-    tables = f"{config.output} (schema)" if config.output_is_catalog else str(folder / "tables")
-    progress.note(f"tables: {tables}")
-    progress.note(f"report: {folder / 'report' / 'index.html'}")
-    uri = config.resolved()["tracking"]["uri"] or "the default server"
-    progress.note(f"MLflow: {uri}, experiment {config.tracking.experiment}")
+    tell_summary(shop.progress, shop.config, metrics, manifest)
+    hold(shop.config.gates, metrics, manifest.path.parent)
 
 
 @contextmanager

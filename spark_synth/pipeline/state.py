@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import subprocess
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +18,7 @@ from typing import Any
 from spark_synth.config import RunConfig
 from spark_synth.encoding.plan import PLAN_FORMAT
 from spark_synth.errors import UserError
+from spark_synth.schema import Schema
 from spark_synth.whole import write_json
 
 PACKAGES = ("spark-synth", "pyspark", "delta-spark", "petastorm", "pyarrow", "torch", "mlflow")
@@ -132,6 +135,27 @@ def training_fingerprint(config: RunConfig) -> str:
     files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]
     made_by = [version_of("spark-synth"), PLAN_FORMAT]
     return hashlib.sha256(json.dumps([what, text, files, made_by]).encode()).hexdigest()[:16]
+
+
+def facts(config: RunConfig, schema: Schema) -> dict[str, Any]:
+    """What a run is to be known by: hashes of configuration and schema, seed, versions, commit of the code."""
+    hashed = {"config_hash": config.resolved(), "schema_hash": schema.model_dump(mode="json")}
+    hashes = {k: hashlib.sha256(json.dumps(v, sort_keys=True).encode()).hexdigest()[:16] for k, v in hashed.items()}
+    return {**hashes, "seed": config.seed, "git": git_commit(), "versions": versions()}
+
+
+@cache
+def git_commit() -> str:
+    """The commit that this code is at, with `+changes` where files differ from it; `none` outside of a repository."""
+    folder = Path(__file__).parent
+    try:
+        at = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", ".."], cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+    return at.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
 
 
 def versions() -> dict[str, str]:

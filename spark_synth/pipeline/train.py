@@ -22,7 +22,8 @@ from spark_synth.pipeline.jobs import fit_jobs
 from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import places, tell_owners
 from spark_synth.pipeline.package import Package, save_package
-from spark_synth.pipeline.state import training_fingerprint, versions
+from spark_synth.pipeline.registered import model_spec
+from spark_synth.pipeline.state import facts, training_fingerprint
 from spark_synth.progress import Progress
 from spark_synth.schema.graph import explain_owners
 from spark_synth.schema.joins import Join
@@ -40,8 +41,9 @@ def train_database(
 ) -> tuple[str, Package]:
     """Train all tables and log them; (MLflow run id, package). Steps that an earlier attempt finished are kept."""
     work = training_folder(config)
-    with tracker.run(f"train-{Path(config.source.path).name}", {"stage": "train", "fingerprint": work.name}) as run:
-        run.log_params({**_params(config), "fingerprint": work.name})
+    tags = {"stage": "train", "fingerprint": work.name}
+    with tracker.run(f"train-{Path(config.source.path).name}", tags, system=True) as run:
+        run.log_params({**_params(config), **facts(config, database.schema), "fingerprint": work.name})
         run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
         choices = explain_owners(database.schema, database.rows)
         owners = {t: c.key for t, c in choices.items()}
@@ -51,13 +53,13 @@ def train_database(
         tell_owners(database.schema, choices, joins, progress)
         config = with_families(config, owners, joins, database.rows, progress)
         package, sets = _prepare(spark, config, database, owners, joins, work, where, progress)
-        run.log_inputs([DatasetInput(t, config.source.path, work.name, p.rows) for t, p in package.plans.items()])
+        run.log_inputs([_input(config, database, t, work.name, p.rows) for t, p in package.plans.items()])
         jobs = fit_jobs(config, package, sets, work, where)
         progress.stage(f"train {len(jobs)} tables")
         results = train_tables(spark, jobs, _watcher(progress))
         for job in jobs:
             _log_model(tracker, run, job, results[job.table])
-        run.log_artifacts(package.folder, "model")
+        run.log_model(model_spec(config, package, {"fingerprint": work.name, "seed": str(config.seed)}))
     return run.run_id, package
 
 
@@ -193,4 +195,12 @@ def _log_model(tracker: Tracker, run: RunHandle, job: FitJob, result: FitResult)
 
 def _params(config: RunConfig) -> dict[str, Any]:
     plain = config.resolved()
-    return {k: plain[k] for k in ("source", "model", "train", "seed")} | {"versions": versions()}
+    return {k: plain[k] for k in ("source", "model", "train")}
+
+
+def _input(config: RunConfig, database: Database, table: str, digest: str, rows: int) -> DatasetInput:
+    """A table as training read it; of a Delta table, its version."""
+    path, version = database.places.get(table, (config.source.path, None))
+    if version is None:
+        return DatasetInput(table, path, digest, rows)
+    return DatasetInput(table, path, f"version {version}", rows, kind="delta_table", version=version)

@@ -1,5 +1,5 @@
 """Writing tables: Delta folders and catalog tables."""
 
-from spark_synth.sinks.delta import read_delta, table_target, write_delta
+from spark_synth.sinks.delta import read_delta, read_version, table_target, write_delta
 
-__all__ = ["read_delta", "table_target", "write_delta"]
+__all__ = ["read_delta", "read_version", "table_target", "write_delta"]

@@ -57,9 +57,15 @@ def write_delta(
 
 def read_delta(spark: SparkSession, target: str) -> DataFrame:
     """The rows of a Delta folder or catalog table."""
-    if _history(spark, target) is None:
+    return read_version(spark, target)[0]
+
+
+def read_version(spark: SparkSession, target: str) -> tuple[DataFrame, int]:
+    """The rows of a Delta folder or catalog table, and its version."""
+    history = _history(spark, target)
+    if history is None:
         raise UserError(f"{target} is not a Delta table")
-    return spark.table(_sql_name(target))
+    return spark.table(_sql_name(target)), max(int(c["version"]) for c in history)
 
 
 def _write(df: DataFrame, target: str, app_id: str, version: int, replace: bool) -> int:

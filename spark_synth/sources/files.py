@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
 from spark_synth.errors import UserError
-from spark_synth.sources.spark_util import col, exists, quote
+from spark_synth.sources.spark_util import col, exists, latest_version, quote
 
 # A line with more or fewer fields than the header leaves its text here; the name is one no table will have.
 _RAGGED = "__spark_synth_ragged_line__"
@@ -28,6 +28,7 @@ class RawTable:
     untyped: frozenset[str] = frozenset()  # columns that are text only because the source knows no types
     types: dict[str, str] = field(default_factory=dict)  # types that the source declares for untyped columns
     ragged: str | None = None  # column that is not NULL where a line does not fit the header
+    version: int | None = None  # of a Delta table; later ones are not read
 
 
 def read_file_table(spark: SparkSession, folder: str, format_: str, table: str) -> RawTable:
@@ -97,4 +98,7 @@ def _from_nanoseconds(spark: SparkSession, frame: DataFrame) -> dict[str, Column
 
 
 def _read_delta(spark: SparkSession, path: str) -> RawTable:
-    return RawTable(spark.read.format("delta").load(path), path)
+    """The rows of the last version, whatever is written to the table while it is read."""
+    version = latest_version(spark, path)
+    reader = spark.read.format("delta").option("versionAsOf", version)
+    return RawTable(reader.load(path), path, version=version)

@@ -45,6 +45,7 @@ class Database:
     schema: Schema
     rows: dict[str, int]
     orphans: dict[str, int] = field(default_factory=dict)  # per foreign key name, before sampling
+    places: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # where it was read; of Delta, the version
 
 
 @dataclass
@@ -79,7 +80,8 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
         schema.tables[name].columns[column].type = type_
     tables = {n: _typed(raws[n], schema, n) for n in names}
     repaired = repair_orphans(spark, tables, schema, {n: p.rows for n, p in profiles.items()})
-    database = Database(repaired.tables, schema, repaired.rows, repaired.orphans)
+    places = {n: (raw.place, raw.version) for n, raw in raws.items()}
+    database = Database(repaired.tables, schema, repaired.rows, repaired.orphans, places)
     _refuse_empty(database, "after rows without a parent were dropped")
     cut_cycles(schema, _null_shares(spark, database, cyclic_edges(schema)))
     mark_partly(spark, database.tables, schema)
@@ -229,7 +231,7 @@ def _sampled(spark: SparkSession, database: Database, share: float, seed: int, k
     counts = run_parallel(spark, lambda n: tables[n].count(), cut)
     rows = database.rows | dict(zip(cut, counts, strict=True))
     mended = repair_orphans(spark, tables, schema, rows, lambda _: Orphans.NULL, logging.DEBUG, kept)
-    sampled = Database(mended.tables, schema, mended.rows, database.orphans)
+    sampled = Database(mended.tables, schema, mended.rows, database.orphans, database.places)
     _refuse_empty(sampled, f"in a sample of {share:g}: raise source.sample")
     return sampled
 

@@ -13,7 +13,7 @@ from pyspark.util import inheritable_thread_target
 
 from spark_synth.schema.names import quote
 
-__all__ = ["any_null", "col", "exists", "measure", "quote", "run_parallel"]
+__all__ = ["any_null", "col", "exists", "latest_version", "measure", "quote", "run_parallel"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,3 +53,13 @@ def exists(spark: SparkSession, path: str) -> bool:
     assert jvm is not None
     hadoop = jvm.org.apache.hadoop.fs.Path(path)
     return bool(hadoop.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).exists(hadoop))
+
+
+def latest_version(spark: SparkSession, folder: str) -> int:
+    """The number of the last commit of a Delta table."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    log = jvm.org.apache.hadoop.fs.Path(f"{folder}/_delta_log")
+    files = log.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).listStatus(log)
+    names = [f.getPath().getName() for f in files]
+    return max(int(n.removesuffix(".json")) for n in names if n.endswith(".json") and n[:-5].isdigit())

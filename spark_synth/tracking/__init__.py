@@ -1,5 +1,6 @@
-"""Runs, parameters, metrics and artifacts in MLflow. The only importer of mlflow."""
+"""Runs, parameters, metrics, artifacts and models in MLflow. The only importer of mlflow."""
 
-from spark_synth.tracking.tracker import DatasetInput, RunHandle, Tracker
+from spark_synth.tracking.entities import RunData, Version
+from spark_synth.tracking.tracker import DatasetInput, ModelSpec, RunHandle, Tracker
 
-__all__ = ["DatasetInput", "RunHandle", "Tracker"]
+__all__ = ["DatasetInput", "ModelSpec", "RunData", "RunHandle", "Tracker", "Version"]

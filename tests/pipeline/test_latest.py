@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from spark_synth.config import load_config
-from spark_synth.pipeline.stages import _latest
 from spark_synth.pipeline.train import training_folder
+from spark_synth.pipeline.trained import latest_training
 from tests.places import CONF
 
 
@@ -19,7 +19,7 @@ def test_the_training_of_the_configuration_comes_before_the_last_one(tmp_path: P
     def find(tags: dict[str, str]) -> str | None:
         return trained.get(tags["fingerprint"]) if "fingerprint" in tags else "last"
 
-    shop: Any = SimpleNamespace(config=config, tracker=SimpleNamespace(find=find))
-    assert _latest(shop) == "own"
+    tracker: Any = SimpleNamespace(find=find)
+    assert latest_training(config, tracker) == "own"
     trained.clear()
-    assert _latest(shop) == "last"
+    assert latest_training(config, tracker) == "last"

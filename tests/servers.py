@@ -1,0 +1,126 @@
+"""Real MLflow servers and a real PostgreSQL, each a process of its own on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 240  # seconds in which a process must be up
+POSTGRES = "postgres"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+class MlflowServer:
+    """`mlflow server` over a backend store; artifacts lie in `folder`."""
+
+    def __init__(self, store: str, folder: Path) -> None:
+        self.port, self._store, self._folder = free_port(), store, folder
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = ["--backend-store-uri", self._store, "--artifacts-destination", str(self._folder / "artifacts")]
+        options += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        log = (self._folder / "server.log").open("ab")
+        env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *options],
+            stdout=log,
+            stderr=log,
+            env=env,
+            start_new_session=True,
+        )
+        _wait_until(self._answers, f"mlflow server (log: {self._folder / 'server.log'})")
+
+    def kill(self) -> None:
+        """End it at once, with its workers."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@contextmanager
+def mlflow_server(store: str, folder: Path) -> Iterator[MlflowServer]:
+    """A server that is up, ended with the block."""
+    server = MlflowServer(store, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """The address of a database in a cluster of its own; the test is skipped where no server can be had."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    tools = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
+    if not (tools / "initdb").exists():
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    user = POSTGRES if os.geteuid() == 0 else None  # the server does not run as root
+    data, port = folder / "data", free_port()
+    data.mkdir()
+    if user:
+        shutil.chown(data, user, user)
+        for parent in (folder, *folder.parents):
+            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, capture_output=True, user=user, cwd="/")
+
+    run(str(tools / "initdb"), "-D", str(data), "-U", POSTGRES, "--auth", "trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    run(
+        str(tools / "pg_ctl"),
+        "-D",
+        str(data),
+        "-l",
+        str(data / "log"),
+        "-w",
+        "-t",
+        str(PATIENCE),
+        "-o",
+        options,
+        "start",
+    )
+    try:
+        yield f"postgresql+psycopg://{POSTGRES}@127.0.0.1:{port}/{POSTGRES}"
+    finally:
+        run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+
+
+def _wait_until(condition: object, what: str) -> None:
+    assert callable(condition)
+    last = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > last:
+            raise TimeoutError(f"{what} is not up after {PATIENCE} s")
+        time.sleep(0.3)
