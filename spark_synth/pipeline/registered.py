@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import spark_synth
@@ -38,7 +39,7 @@ def model_spec(config: RunConfig, package: Package, params: dict[str, str]) -> M
     asked = [{"table": t, "rows": EXAMPLE_ROWS, "seed": config.seed} for t in list(package.plans)[:1]]
     pins = [f"{p}=={version_of(p)}" for p in (*NEEDED, JAVA) if p != JAVA or version_of(p) != "not installed"]
     return ModelSpec(
-        name=name,
+        name=re.sub(r"[^\w-]", "_", name),  # MLflow takes fewer characters here than in a registered name
         registered=name,
         about="A database as spark-synth has learnt it. predict gives small samples of its tables, whose links lead "
         f"to rows of the sample; `spark-synth generate --model models:/{name}@champion` makes whole databases.",

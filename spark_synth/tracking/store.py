@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _SQLITE = "sqlite:///"
 _REMOTE = ("http:", "https:", "databricks", "postgresql", "mysql", "mssql")
 _NOISY = ("mlflow", "alembic", "sqlalchemy", "urllib3")
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # which pages MLflow shows of an experiment
 _METRICS_AT_ONCE = 1000  # limits of MLflow's batch interface
 _PARAMS_AT_ONCE = 100
 _TAGS_AT_ONCE = 100
@@ -49,7 +50,7 @@ class Store:
             return str(found.experiment_id)
         location = (self._folder / "mlartifacts").as_uri() if self._folder is not None else None
         try:
-            return str(self._client.create_experiment(name, artifact_location=location))
+            return str(self._client.create_experiment(name, artifact_location=location, tags=_KIND))
         except MlflowException:
             made_meanwhile = self._client.get_experiment_by_name(name)
             if made_meanwhile is None:

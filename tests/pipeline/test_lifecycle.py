@@ -77,7 +77,8 @@ def test_gates_decide_which_version_is_the_champion(
     told = capsys.readouterr()
     assert told.out.splitlines()[-1] == "models:/real/1"
     assert "models:/real@champion is version 1 (the first one)" in told.err
-    assert client.get_registered_model("real").aliases == {"challenger": "1", "champion": "1"}
+    aliases = client.get_registered_model("real").aliases
+    assert {alias: str(number) for alias, number in aliases.items()} == {"challenger": "1", "champion": "1"}
 
 
 def test_a_registered_model_generates_what_its_run_does(market: Market, client: MlflowClient) -> None:

@@ -183,7 +183,8 @@ def test_parquet_and_delta_keep_their_types(spark: SparkSession, tmp_path: Path,
     frame = spark.sql("select cast(1 as smallint) id, 'x' s, cast(1.50 as decimal(9,2)) d, '01' k, '2020-01-01' day")
     frame.write.parquet(str(tmp_path / "parent.parquet"))
     child = spark.sql("select id, cast(1 as bigint) parent_id from range(3)")
-    child.write.format("delta").save(str(tmp_path / "child"))
+    child.limit(1).write.format("delta").save(str(tmp_path / "child"))
+    child.write.format("delta").mode("overwrite").save(str(tmp_path / "child"))
     schema = _family()
     schema.tables["parent"].columns |= {
         "s": Column(kind=Kind.TEXT),
@@ -194,6 +195,12 @@ def test_parquet_and_delta_keep_their_types(spark: SparkSession, tmp_path: Path,
     database = open_files(schema)
     assert list(_types(database, "parent").values()) == ["smallint", "string", "decimal(9,2)", "string", "date"]
     assert database.rows == {"parent": 1, "child": 3}
+    child.write.format("delta").mode("append").save(str(tmp_path / "child"))
+    assert database.tables["child"].count() == 3  # as it was when it was opened
+    assert database.places == {
+        "parent": (str(tmp_path / "parent.parquet"), None),
+        "child": (str(tmp_path / "child"), 1),
+    }
 
 
 def test_key_types_that_differ_in_typed_files(spark: SparkSession, tmp_path: Path, open_files: Open) -> None:
