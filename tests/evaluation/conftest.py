@@ -36,6 +36,7 @@ class Settings:
     max_pair_columns: int = 40
     sample_rows: int = 100_000
     detection_rows: int = 0
+    privacy_rows: int = 5_000
 
 
 def shop_schema() -> Schema:
