@@ -19,7 +19,7 @@ So it falls with every risk that is the worst of its table, is 100 where nothing
 rows are, and near 0 for a copy.
 
 LEVELS are the thresholds of risk that are in use for the release of records, by the smallest group in which one may be
-found (El Emam and Arbuckle, Anonymizing Health Data, 2013, chapter 2): 1 of 20, 11, 5, and 3.
+found: 20, 11, 5 and 3 (El Emam, Guide to the De-Identification of Personal Health Information, 2013, on cell sizes).
 
 A true hold-out are the rows on the `holdout` side of the training (encoding.held): no gradient saw them. They did
 steer early stopping, and the frequencies of single columns, degrees and bins are those of all rows. Without them there
