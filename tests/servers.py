@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -78,43 +79,30 @@ def mlflow_server(store: str, folder: Path) -> Iterator[MlflowServer]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The address of a database in a cluster of its own; the test is skipped where no server can be had."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     tools = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
     if not (tools / "initdb").exists():
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     user = POSTGRES if os.geteuid() == 0 else None  # the server does not run as root
-    data, port = folder / "data", free_port()
-    data.mkdir()
+    folder, port = Path(tempfile.mkdtemp(prefix="postgres-")), free_port()  # pytest's folders are closed to that user
     if user:
-        shutil.chown(data, user, user)
-        for parent in (folder, *folder.parents):
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(folder, user, user)
+    data = str(folder / "data")
+    control = (str(tools / "pg_ctl"), "-D", data, "-w", "-t", str(PATIENCE))
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
 
     def run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, user=user, cwd="/")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd="/")
 
-    run(str(tools / "initdb"), "-D", str(data), "-U", POSTGRES, "--auth", "trust", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    run(
-        str(tools / "pg_ctl"),
-        "-D",
-        str(data),
-        "-l",
-        str(data / "log"),
-        "-w",
-        "-t",
-        str(PATIENCE),
-        "-o",
-        options,
-        "start",
-    )
+    run(str(tools / "initdb"), "-D", data, "-U", POSTGRES, "--auth", "trust", "--no-sync")
+    run(*control, "-l", str(folder / "log"), "-o", options, "start")
     try:
         yield f"postgresql+psycopg://{POSTGRES}@127.0.0.1:{port}/{POSTGRES}"
     finally:
-        run(str(tools / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+        run(*control, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 def _wait_until(condition: object, what: str) -> None:

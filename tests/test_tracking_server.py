@@ -135,8 +135,7 @@ def test_a_server_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_server_over_postgresql(tmp_path: Path) -> None:
-    (tmp_path / "pg").mkdir()
-    with postgres(tmp_path / "pg") as store, mlflow_server(store, tmp_path) as server:
+    with postgres() as store, mlflow_server(store, tmp_path) as server:
         tracker = Tracker(TrackingSettings(uri=server.uri, experiment="spark-synth/pg"), spool=tmp_path / "_spool")
         with tracker.run("train", {"stage": "train"}, system=True) as run:
             nested = log_all(tracker, run, tmp_path)

@@ -21,6 +21,9 @@ from packaging.requirements import Requirement
 from spark_synth import pipeline
 from spark_synth.cli import main
 from spark_synth.errors import GateError, UserError
+from spark_synth.pipeline.state import training_fingerprint
+from spark_synth.pipeline.train import training_folder
+from spark_synth.sampler import Sampler
 from tests.pipeline.market import KEYS, Market
 from tests.places import CONF
 
@@ -118,8 +121,6 @@ def test_gates_hold_when_a_finished_run_is_started_again(market: Market) -> None
     asked = market.manifest("again")["asked"]
     manifest = market.folder / "out" / "again" / "manifest.json"
     whole = json.loads(manifest.read_text())
-    from spark_synth.pipeline.state import training_fingerprint
-
     whole["asked"] = {**asked, "fingerprint": training_fingerprint(config)}
     manifest.write_text(json.dumps(whole))
     pipeline.run(config)
@@ -143,6 +144,14 @@ def test_a_fresh_process_with_the_pinned_requirements_alone_draws_the_same(
     assert [list(r) for r in rows] == [["order", "line", "sku", "quantity"]] * 4 + [["code", "title"]] * 3
     assert {r["code"] for r in rows[4:]} <= {f"C{i}" for i in range(8)}
     assert drawn(python, client.tracking_uri, tmp_path, seed=6)["values"] != one["values"]
+
+
+def test_what_a_sample_cannot_be_is_told(market: Market) -> None:
+    sampler = Sampler(training_folder(market.config(None)) / "model")
+    with pytest.raises(ValueError, match=r"no table 'nope' in this model \(tables: .*orders"):
+        sampler.predict(pd.DataFrame([{"table": "nope", "rows": 1, "seed": 0}]))
+    with pytest.raises(ValueError, match="1001 rows of orders: a sample has 1 to 1000 rows"):
+        sampler.predict(pd.DataFrame([{"table": "orders", "rows": 1001, "seed": 0}]))
 
 
 def environment(folder: Path, pins: list[Requirement]) -> Path:
