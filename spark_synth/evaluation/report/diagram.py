@@ -11,7 +11,7 @@ from spark_synth.evaluation.report.keys import Keys, Reference
 from spark_synth.evaluation.report.layout import GAP_X, place
 from spark_synth.evaluation.report.words import short
 
-_WIDTH, _HEAD, _ROW, _FOOT = 208, 30, 20, 6
+_WIDTH, _HEAD, _ROW, _FOOT = 224, 30, 20, 6
 _LETTER, _BOLD = 6.6, 7.7  # width of a letter of keys and of names
 _MARGIN = 44
 _MANY = 60  # boxes, above which lines are drawn fainter
