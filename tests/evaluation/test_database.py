@@ -144,7 +144,8 @@ def test_associations_of_pairs_are_those_of_pandas(good: dict[str, Any], draw: D
         customer = draw(seed)["customer"]
         wanted = customer["größe"].corr(customer["balance"].astype(float))
         assert found["größe", "balance"] == pytest.approx(wanted, abs=0.006)
-        assert found["city.of birth", "größe"] > 0.9  # Cramer's V: the city tells who is tall
+        # Cramer's V: the city tells who is tall; the third city, of one row, takes a root of two from it
+        assert found["city.of birth", "größe"] > 0.6 and found["city.of birth", "balance"] < 0.2
 
 
 def test_flat_names_suit_a_tracking_server(good: dict[str, Any]) -> None:
