@@ -28,7 +28,10 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
         settings=settings,
         thorough=False,
     )
-    told = {t: v | {"detection": _untold(schema.table(t))} for t, v in found["tables"].items()}
+    told = {
+        t: v | {"detection": _untold(schema.table(t)) if settings.detection_rows else None}
+        for t, v in found["tables"].items()
+    }
     quality = database_quality(told, found["khop"]["paths"], lambda name, v: v if name == "detection" else _nearer(v))
     each = quality["tables"]
     return {

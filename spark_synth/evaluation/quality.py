@@ -72,10 +72,10 @@ def _hidden(table: Mapping[str, Any], way: str) -> float | None:
 
 def _scored(parts: Parts, part: Callable[[str, float], float]) -> dict[str, Any]:
     turned = {k: part(k, v) for k, v in parts.items() if v is not None}
-    return {**_graded(mean(turned.values())), "parts": turned}
+    part_mean = mean(turned.values())
+    return {**_graded(None if part_mean is None else 100 * part_mean), "parts": turned}
 
 
 def _graded(score: float | None) -> dict[str, Any]:
-    if score is None:
-        return {"score": None, "grade": None}
-    return {"score": 100 * score, "grade": next(name for least, name in GRADES if 100 * score >= least)}
+    """A score with its grade."""
+    return {"score": score, "grade": None if score is None else next(g for least, g in GRADES if score >= least)}
