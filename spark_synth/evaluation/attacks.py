@@ -38,10 +38,11 @@ def excess(attack: float, attacks: float, control: float, controls: float) -> di
 
 
 def of_both(attacks: list[float], controls: list[float], tries: float) -> dict[str, float]:
-    """`excess` of success rates against one half and the other, each with its control and of so many tries."""
+    """`excess` of success rates against one half and the other, each with its control and of so many tries: `attack` is
+    what both win beyond chance, counted on top of it. `rate`: the mean rate of success as it is."""
     control = float(np.mean(controls))
     won = min(1.0, max(0.0, sum(attacks) - sum(controls) + control))
-    return excess(won, tries / 2, control, tries / 2)
+    return {"rate": float(np.mean(attacks)), **excess(won, tries / 2, control, tries / 2)}
 
 
 def closest(synth: np.ndarray, halves: list[np.ndarray], quarters: list[list[np.ndarray]]) -> dict[str, Any]:
@@ -113,20 +114,21 @@ def singling(synth: Joined, halves: list[Joined], seed: int) -> dict[str, Any] |
     return {**of_both(list(rates[:, 0]), list(rates[:, 1]), tries), "guesses": int(guesses[:, 0].sum())}
 
 
-def membership(members: np.ndarray, others: np.ndarray) -> dict[str, Any] | None:
+def membership(members: np.ndarray, others: np.ndarray, families: tuple[int, int]) -> dict[str, Any] | None:
     """Whether rows that the generator was fitted to are nearer to synthetic rows than rows that were held out: the
     AUC of telling them by the distance (Chen et al. 2020, arXiv 1909.03935), with the interval of Hanley and McNeil
     (1982).
 
-    members, others: distances to the nearest synthetic row. None where there are too few of either.
+    members, others: distances to the nearest synthetic row. families: of either, which are held out together, so that
+    the interval is that of so many rows. None where there are too few.
     """
     from sklearn.metrics import roc_auc_score
 
-    if min(len(members), len(others)) < LEAST:
+    if min(families) < LEAST:
         return None
     label = np.repeat([1, 0], [len(members), len(others)])
     auc = float(roc_auc_score(label, -np.concatenate([members, others])))
-    error = Z * auc_spread(auc, len(members), len(others))
+    error = Z * auc_spread(auc, *families)
     low, high = max(0.0, auc - error), min(1.0, auc + error)
     risks = {k: max(0.0, 2 * v - 1) for k, v in (("risk", auc), ("low", low), ("high", high))}
     rows = {"members": len(members), "held": len(others)}

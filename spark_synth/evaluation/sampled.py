@@ -78,7 +78,8 @@ def measured(
     }
     if held.any():
         distances = nearest(points.sides[0], of_synth)
-        found["membership"] = membership(distances[~held], distances[held])
+        fitted, kept = (real[FAMILY][which].nunique() for which in (~held, held))
+        found["membership"] = membership(distances[~held], distances[held], (fitted, kept))
     if each < LEAST:
         return found
     halves = [a[:each] for a in at]

@@ -177,11 +177,13 @@ def test_near_copies_are_found_among_all_rows(spark: SparkSession, share: float)
 
 def test_membership_is_told_where_fitted_rows_are_nearer() -> None:
     random = np.random.default_rng(0)
-    same = membership(random.random(900), random.random(100))
-    nearer = membership(random.random(900) / 4, random.random(100))
+    same = membership(random.random(900), random.random(100), (900, 100))
+    nearer = membership(random.random(900) / 4, random.random(100), (900, 100))
     assert same is not None and same["auc_low"] < 0.5 < same["auc_high"] and same["low"] == 0
+    few = membership(random.random(900) / 4, random.random(100), (90, 20))
     assert nearer is not None and nearer["auc"] > 0.8 and nearer["low"] > 0.5
-    assert membership(random.random(900), random.random(9)) is None
+    assert few is not None and few["low"] < nearer["low"]
+    assert membership(random.random(900), random.random(100), (300, 9)) is None
 
 
 def test_a_risk_is_what_is_beyond_the_control() -> None:
