@@ -69,5 +69,5 @@ def test_the_ceiling_is_high_and_in_the_report(
     assert best["tables"]["order"]["fk"]["order.customer"]["degree_ks"] < 0.2
     page = write_report({**good, "ceiling": best}, tmp_path, {"identifier": "x"}).read_text(encoding="utf-8")
     assert f"another real sample: {best['summary']['score']:.1f}" in page
-    assert good["summary"]["score"] == pytest.approx(best["summary"]["score"], abs=3)  # it is another sample
+    assert good["summary"]["score"] == pytest.approx(best["summary"]["score"], abs=5)  # it is another sample
     assert page.count(">of 0.") >= 6  # the four parts, and two scores of a table
