@@ -1,0 +1,232 @@
+"""Figures beside those of sdmetrics, computed by it over the same rows in memory, and beside those of another judge.
+
+SPARK_SYNTH_JUDGE may name a command that is called with a folder of real tables (SDV metadata in it), one of synthetic
+tables and `--out FILE`, and writes the figures that are compared in the last test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from sdmetrics.column_pairs import ContingencySimilarity, CorrelationSimilarity
+from sdmetrics.multi_table import CardinalityShapeSimilarity
+from sdmetrics.single_column import KSComplement, TVComplement
+
+from spark_synth.config import SourceSettings
+from spark_synth.evaluation import evaluate_database
+from spark_synth.evaluation.columns import Role, role, values_of
+from spark_synth.evaluation.compatibility import model_compatibility
+from spark_synth.evaluation.detection import Way, detect
+from spark_synth.evaluation.halves import halves
+from spark_synth.evaluation.joins import FAMILY, PLACE, Joined, joined, sample_of, with_ancestors
+from spark_synth.evaluation.near import privacy_score
+from spark_synth.schema import Schema, load_schema
+from spark_synth.schema.graph import choose_owners
+from spark_synth.schema.model import Column, Kind
+from spark_synth.sources import open_database
+from tests.evaluation.conftest import Settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+WITHIN = 0.01
+
+
+class Compared(NamedTuple):
+    """One half of a real database against the other, whole tables left as they are."""
+
+    name: str
+    real: dict[str, DataFrame]
+    synth: dict[str, DataFrame]
+    schema: Schema
+    found: dict[str, Any]
+
+    def values(self, table: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Numbers as floats and categories as text, in memory."""
+        spec = self.schema.table(table)
+        one, other = (
+            frames[table].select(*[v.alias(f"c{i}") for i, v in enumerate(values_of(frames[table], spec).values())])
+            for frames in (self.real, self.synth)
+        )
+        names = list(values_of(self.real[table], spec))
+        return one.toPandas().set_axis(names, axis=1), other.toPandas().set_axis(names, axis=1)
+
+
+@pytest.fixture(scope="module", params=["northwind", "basketball3"])
+def compared(
+    request: pytest.FixtureRequest, spark: SparkSession, shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Compared:
+    path = shared_data / request.param
+    source = open_database(spark, SourceSettings(path=str(path)), load_schema(str(path / "metadata.json")), 0)
+    owners = {t: key.name if key else None for t, key in choose_owners(source.schema, source.rows).items()}
+    folder = str(tmp_path_factory.mktemp(request.param) / "halves")
+    cut = halves(source.tables, source.schema, owners, folder, 0)
+    found = evaluate_database(
+        cut.one,
+        cut.other,
+        source.schema,
+        ratio=1.0,
+        owners=owners,
+        references=set(),
+        settings=Settings(),
+        thorough=False,
+    )
+    return Compared(request.param, cut.one, cut.other, source.schema, found)
+
+
+def test_column_shapes(compared: Compared) -> None:
+    seen = 0
+    for table, found in compared.found["tables"].items():
+        real, synth = compared.values(table)
+        for name in real.columns:
+            ours, metric = found["columns"][name]["shape"], TVComplement
+            if role(compared.schema.table(table), name) is Role.NUMBER:
+                metric = KSComplement
+            if ours is not None and real[name].notna().any() and synth[name].notna().any():
+                theirs = metric.compute(real_data=real[name].dropna(), synthetic_data=synth[name].dropna())
+                assert ours == pytest.approx(theirs, abs=WITHIN), (table, name)
+                seen += 1
+    assert seen > 10
+
+
+def test_pair_trends(compared: Compared) -> None:
+    """Numbers that meet a category are cut into the tenths of the real ones here, by sdmetrics into equal widths: so it
+    gets them cut."""
+    seen = 0
+    for table, found in compared.found["tables"].items():
+        real, synth = compared.values(table)
+        pairs = found["pairs"]
+        numbers = [c for c in pairs["columns"] if role(compared.schema.table(table), c) is Role.NUMBER]
+        for (a, b), ours in zip(combinations(pairs["columns"], 2), pairs["scores"], strict=True):
+            sides = [side[[a, b]] for side in (real, synth)]
+            if a in numbers and b in numbers:
+                sides = [s.dropna() for s in sides]
+                if ours is None or min(map(len, sides)) < 3 or any((s.nunique() < 2).any() for s in sides):
+                    continue
+                theirs = CorrelationSimilarity.compute(*sides, coefficient="Pearson")
+            else:
+                theirs = ContingencySimilarity.compute(*_cut(sides, [c for c in (a, b) if c in numbers]))
+            assert ours == pytest.approx(theirs, abs=WITHIN), (table, a, b)
+            seen += 1
+    assert seen > 10
+
+
+def _cut(sides: list[pd.DataFrame], numbers: list[str]) -> list[pd.DataFrame]:
+    """Tenths of the real values, the ten commonest categories, and NULL as one of its own."""
+    out = [s.copy() for s in sides]
+    for c in sides[0].columns:
+        if c in numbers:
+            known = sides[0][c].dropna().to_numpy()
+            points = np.quantile(known, np.linspace(0, 1, 401), method="nearest")
+            cuts = np.unique(np.quantile(points, np.arange(1, 10) / 10))
+            for s in out:
+                codes = np.searchsorted(cuts, s[c].to_numpy(float), side="right")
+                s[c] = pd.Series(codes.astype(str), s.index).where(s[c].notna(), "null")
+        else:
+            counts = sides[0][c].value_counts()
+            common = sorted(counts.index, key=lambda v: (-counts[v], v))[:9]
+            for s in out:
+                s[c] = s[c].where(s[c].isin(common) | s[c].isna(), "another").fillna("null")
+    return out
+
+
+def test_children_per_parent(compared: Compared) -> None:
+    for table, found in compared.found["tables"].items():
+        for fk in compared.schema.table(table).foreign_keys:
+            if len(fk.columns) > 1:
+                continue
+            sides = []
+            for frames in (compared.real, compared.synth):
+                parent = frames[fk.parent].select(fk.parent_columns[0]).toPandas()
+                child = frames[table].select(fk.columns[0]).toPandas().set_axis(["__key"], axis=1)
+                sides.append({"parent": parent, "child": child})
+            relation = {
+                "parent_table_name": "parent",
+                "parent_primary_key": fk.parent_columns[0],
+                "child_table_name": "child",
+                "child_foreign_key": "__key",
+            }
+            theirs = CardinalityShapeSimilarity.compute(*sides, {"relationships": [relation], "tables": {}})
+            assert 1 - found["fk"][fk.name]["degree"]["ks"] == pytest.approx(theirs, abs=WITHIN), fk.name
+
+
+@pytest.fixture(scope="module")
+def judged(compared: Compared, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the other judge says of the same rows."""
+    command = os.environ.get("SPARK_SYNTH_JUDGE")
+    if not command:
+        pytest.skip("SPARK_SYNTH_JUDGE names no judge")
+    folder = tmp_path_factory.mktemp("judged")
+    for name, frames in (("one", compared.real), ("other", compared.synth)):
+        for t, frame in frames.items():
+            frame.write.parquet(str(folder / name / t))
+    shutil.copy(shared_data / compared.name / "metadata.json", folder / "one")
+    subprocess.run(
+        [*shlex.split(command), folder / "one", folder / "other", "--out", folder / "found.json"], check=True
+    )
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize(("section", "way"), [("c2st", "alone"), ("c2st_agg", "children")])
+def test_classifiers(compared: Compared, judged: dict[str, Any], section: str, way: Way) -> None:
+    """Within the standard error of the AUC where that is more: another split of the folds is another draw."""
+    seen = 0
+    for t, theirs in judged[section]["tables"].items():
+        if compared.real[t].count() < 100:
+            continue
+        counts = [frames[t].count() for frames in (compared.real, compared.synth)]
+        ours = detect(compared.real, compared.synth, compared.schema, t, counts, 50_000, 0, way)
+        if ours is not None:
+            error = (ours["high"] - ours["low"]) / 2 / 1.96
+            assert ours["auc"] == pytest.approx(theirs["auc"], abs=max(WITHIN, error)), t
+            seen += 1
+    assert seen
+
+
+def test_privacy(compared: Compared, judged: dict[str, Any]) -> None:
+    seen = 0
+    for t, theirs in judged["privacy"]["tables"].items():
+        if t in compared.real and theirs.get("columns", 0) >= 3 and compared.real[t].count() >= 100:
+            sides = [
+                sample_of(with_ancestors(frames[t], frames, compared.schema, t, {}, 0).drop(PLACE, FAMILY))
+                for frames in (compared.real, compared.synth)
+            ]
+            ours = privacy_score(*sides)
+            assert ours["P"] == pytest.approx(theirs["P"], abs=WITHIN), t
+            seen += 1
+    assert seen
+
+
+def test_model_compatibility(compared: Compared, judged: dict[str, Any]) -> None:
+    """With the judge's own splits of the real rows by players."""
+    if compared.name != "basketball3":
+        pytest.skip("no target in this database")
+    schema = compared.schema.model_copy(deep=True)
+    schema.tables["players"].columns["split"] = Column(kind=Kind.CATEGORICAL)
+    sides = [
+        {**frames, "players": frames["players"].withColumn("split", F.col("playerID"))}
+        for frames in (compared.real, compared.synth)
+    ]
+    real, synth = (sample_of(joined(frames, schema, "players"), 10**7) for frames in sides)
+    parts = [[c for c in part if c != "players.split"] for part in (real.numbers, real.categories)]
+    ours = []
+    for seed in (0, 1):
+        ids = np.sort(real.rows["players.split"].dropna().unique())
+        chosen = set(np.random.default_rng(seed).choice(ids, len(ids) // 5, replace=False))
+        held = real.rows["players.split"].isin(chosen)
+        train, test = (Joined(real.rows[rows], *parts) for rows in (~held, held))
+        ours.append(model_compatibility(train, test, Joined(synth.rows, *parts), "players.pos"))
+    for score in ("auc", "f1"):
+        mean = float(np.mean([o[f"mc_{score}"] for o in ours]))
+        assert mean == pytest.approx(judged["mc"][f"mc_{score}"], abs=WITHIN), score
