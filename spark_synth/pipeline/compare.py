@@ -21,10 +21,7 @@ from spark_synth.whole import write_whole
 
 _UP = ("score", "shapes", "pairs", "degrees", "associations", "kept", "shape_mean", "pair_mean", "rows_per_second")
 _UP_BELOW = ("shape",)  # as in TABLE/shape/COLUMN
-_DOWN = (
-    *("orphans", "max_orphans", "degree_ks", "mad", "association_mad", "row_error", "max_row_error", "problems"),
-    *("duplicate_keys", "null_keys", "copied", "c2st", "c2st_children", "seconds"),
-)
+_DOWN_ENDS = ("_ks", "mad", "_error", "orphans", "problems", "_keys", "copied", "c2st", "c2st_children", "seconds")
 _DOWN_BELOW = ("c2st",)
 _APART = ("system/", "rows")
 _STAGES = ("train", "generate", "evaluate")
@@ -129,7 +126,7 @@ def _way(name: str) -> int:
     above = parts[-2] if len(parts) > 1 else ""
     if parts[-1] in _UP or above in _UP_BELOW or parts[0] == "gates":
         return 1
-    return -1 if parts[-1] in _DOWN or above in _DOWN_BELOW else 0
+    return -1 if parts[-1].endswith(_DOWN_ENDS) or above in _DOWN_BELOW else 0
 
 
 def _is_told(name: str) -> bool:

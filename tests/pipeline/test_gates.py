@@ -84,16 +84,25 @@ def test_runs_are_shown_side_by_side() -> None:
     stories = [
         [
             run("train", {"model.family": "copula", "seed": "0"}, {"system/cpu": 3}),
-            run("evaluate", {}, {"summary/score": 61.25, "a/row_error": 0.2, "a/shape/<x>": 0.5, "a/rows": 12}),
+            run(
+                "evaluate",
+                {},
+                {"summary/score": 61.25, "summary/gap_ks": 0.1, "a/row_error": 0.2, "a/shape/<x>": 0.5, "a/rows": 12},
+            ),
         ],
         [
             run("train", {"model.family": "gan", "seed": "0"}, {}),
-            run("evaluate", {}, {"summary/score": 70, "a/row_error": 0.1, "a/shape/<x>": 0.5, "a/odd": 1}),
+            run(
+                "evaluate",
+                {},
+                {"summary/score": 70, "summary/gap_ks": 0.3, "a/row_error": 0.1, "a/shape/<x>": 0.5, "a/odd": 1},
+            ),
         ],
     ]
     found = compared(["one", "two"], stories)
     assert [(x.name, x.cells) for x in found.params] == [("model.family", ["copula", "gan"])]
     assert [(x.name, x.cells, set(x.best)) for x in found.figures] == [
+        ("summary/gap_ks", ["0.1", "0.3"], {0}),
         ("summary/score", ["61.25", "70"], {1}),
         ("a/odd", ["-", "1"], set()),
         ("a/row_error", ["0.2", "0.1"], {1}),
