@@ -2,9 +2,10 @@
 
 Risks are those of Giomi et al. (2023, arXiv 2211.10459): (attack - control) / (1 - control), from success rates with
 Wilson's intervals, of which the 95 % interval follows by propagation. Their attacks on inference and singling out are
-done on rows in memory. The control is one half of the real rows against the other half, as many rows as are attacked
-with. Both halves are attacked and what is won counts together, since a row can be given away in one of them only: a
-copy of all real rows has risk 1, rows of an independent sample have 0.
+done on rows in memory. The control of inference are rows that were held out, as there, where there are enough; of all
+else, and without them, it is one half of the real rows against the other half, as many rows as are attacked with. Both
+halves are attacked then and what is won counts together, since a row can be given away in one of them only: a copy of
+all real rows has risk 1, rows of an independent sample have 0.
 """
 
 from __future__ import annotations
@@ -37,12 +38,13 @@ def excess(attack: float, attacks: float, control: float, controls: float) -> di
     return {"attack": attack, "control": control, "risk": float(np.clip(risk, 0, 1)), "low": low, "high": high}
 
 
-def of_both(attacks: list[float], controls: list[float], tries: float) -> dict[str, float]:
-    """`excess` of success rates against one half and the other, each with its control and of so many tries: `attack` is
-    what both win beyond chance, counted on top of it. `rate`: the mean rate of success as it is."""
+def of_both(attacks: list[float], controls: list[float], tries: tuple[float, float]) -> dict[str, float]:
+    """`excess` of success rates, one against all rows or one against each half, with as many controls, of so many tries
+    and those of the control: `attack` is what they win beyond chance, counted on top of it. `rate`: the mean rate of
+    success as it is."""
     control = float(np.mean(controls))
     won = min(1.0, max(0.0, sum(attacks) - sum(controls) + control))
-    return {"rate": float(np.mean(attacks)), **excess(won, tries / 2, control, tries / 2)}
+    return {"rate": float(np.mean(attacks)), **excess(won, tries[0], control, tries[1])}
 
 
 def closest(synth: np.ndarray, halves: list[np.ndarray], quarters: list[list[np.ndarray]]) -> dict[str, Any]:
@@ -69,26 +71,39 @@ def closest(synth: np.ndarray, halves: list[np.ndarray], quarters: list[list[np.
     }
 
 
-def inference(synth: np.ndarray, halves: list[np.ndarray], of: np.ndarray, secrets: dict[str, bool]) -> dict[str, Any]:
+def inference(
+    by: np.ndarray,
+    targets: list[np.ndarray],
+    controls: list[tuple[np.ndarray, np.ndarray]],
+    of: np.ndarray,
+    secrets: dict[str, bool],
+    tries: tuple[float, float],
+) -> dict[str, Any]:
     """Whether the nearest synthetic row tells what a real row has in one column to somebody who knows its others.
 
-    synth, halves: points (n, D) by ranks, as many rows each. of: the column of each dimension. secrets: columns, and
-    whether they hold numbers. `columns`: by secret; the figures beside them are those of the worst.
+    by: points (n, D) by ranks of synthetic rows; targets: of real rows that may be given away; controls: (real rows,
+    rows that they are guessed from) in which nothing is. of: the column of each dimension. secrets: columns, and
+    whether they hold numbers. tries: rows that are attacked and those of the control which are independent of each
+    other. `columns`: by secret; the figures beside them are those of the worst.
     """
     found = {}
     for column, number in secrets.items():
         own, near = of == column, TOLERANCE if number else 1e-9
-        attacks: list[float] = []
-        controls: list[float] = []
-        for i, half in enumerate(halves):
-            target = half[:ATTACKS]
-            for rates, by in ((attacks, synth), (controls, halves[1 - i])):
-                at = neighbours(target[:, ~own], by[:, ~own])[1]
-                rates.append(float((np.abs(by[at][:, own] - target[:, own]).max(axis=1, initial=0) <= near).mean()))
-        if own.any() and not own.all() and np.mean(controls) < KNOWN:
-            found[column] = of_both(attacks, controls, min(ATTACKS, *map(len, halves)))
+        if not own.any() or own.all():
+            continue
+        attacks = [_guessed(target, by, own, near) for target in targets]
+        usual = [_guessed(*control, own, near) for control in controls]
+        if np.mean(usual) < KNOWN:
+            found[column] = of_both(attacks, usual, tries)
     worst = max(found.values(), key=lambda one: (one["low"], one["risk"]), default={})
     return {**worst, "columns": found}
+
+
+def _guessed(targets: np.ndarray, by: np.ndarray, own: np.ndarray, near: float) -> float:
+    """The share of rows whose own columns are those of their nearest row by all others."""
+    targets = targets[:ATTACKS]
+    at = neighbours(targets[:, ~own], by[:, ~own])[1]
+    return float((np.abs(by[at][:, own] - targets[:, own]).max(axis=1, initial=0) <= near).mean())
 
 
 def singling(synth: Joined, halves: list[Joined], seed: int) -> dict[str, Any] | None:
@@ -111,7 +126,8 @@ def singling(synth: Joined, halves: list[Joined], seed: int) -> dict[str, Any] |
         return None
     rates = right / guesses
     tries = min(guesses.min(), *(len(h.rows) for h in halves))  # guesses of one row are no independent tries
-    return {**of_both(list(rates[:, 0]), list(rates[:, 1]), tries), "guesses": int(guesses[:, 0].sum())}
+    each = (tries / 2, tries / 2)
+    return {**of_both(list(rates[:, 0]), list(rates[:, 1]), each), "guesses": int(guesses[:, 0].sum())}
 
 
 def membership(members: np.ndarray, others: np.ndarray, families: tuple[int, int]) -> dict[str, Any] | None:

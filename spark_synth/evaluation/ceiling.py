@@ -7,6 +7,7 @@ from typing import Any
 
 from spark_synth.evaluation.database import Settings, evaluate_database
 from spark_synth.evaluation.halves import Halves
+from spark_synth.evaluation.joins import along_owners
 from spark_synth.evaluation.quality import database_quality
 from spark_synth.schema.model import Schema, Table
 
@@ -28,8 +29,9 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
         settings=settings,
         thorough=False,
     )
+    above = along_owners(schema, owners, cut.whole)
     told = {
-        t: v | {"detection": _untold(schema.table(t)) if settings.detection_rows else None}
+        t: v | {"detection": _untold(above.table(t)) if settings.detection_rows else None}
         for t, v in found["tables"].items()
     }
     quality = database_quality(told, found["khop"]["paths"], lambda name, v: v if name == "detection" else _nearer(v))

@@ -49,7 +49,8 @@ def count_copies(rows: DataFrame, side: str, spreads: Mapping[str, float], seed:
         attacks = [found[f"{how}_synth_{half}"] / sizes["synth"] for half in SIDES[:2]]
         controls = [found[f"{how}_other_one"] / sizes["other"], found[f"{how}_one_other"] / sizes["one"]]
         share = found[f"{how}_synth_any"] / sizes["synth"]
-        out[how] = {"share": share, **of_both(attacks, controls, min(sizes.values()))}
+        tries = min(sizes.values()) / 2
+        out[how] = {"share": share, **of_both(attacks, controls, (tries, tries))}
     return out
 
 

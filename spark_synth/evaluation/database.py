@@ -13,6 +13,7 @@ from spark_synth.evaluation.association import evaluate_association
 from spark_synth.evaluation.columns import Role, role
 from spark_synth.evaluation.contents import evaluate_contents, table_means
 from spark_synth.evaluation.detection import WAYS, detect
+from spark_synth.evaluation.joins import along_owners
 from spark_synth.evaluation.keys import evaluate_degrees, evaluate_identities
 from spark_synth.evaluation.profile import Profile, look
 from spark_synth.evaluation.quality import database_quality
@@ -165,7 +166,10 @@ class _Evaluation:
         most = self.settings.detection_rows
         if not most:
             return None
-        return {w: detect(self.real, self.synth, self.schema, name, profile.rows, most, 0, w) for w in WAYS}
+        above = along_owners(self.schema, self.owners, self.references)
+        schemas = {w: above if w == "ancestors" else self.schema for w in WAYS}
+        sides = (self.real, self.synth)
+        return {w: detect(*sides, schemas[w], name, profile.rows, most, 0, w, self.owners) for w in WAYS}
 
     def rules(self, name: str, profile: Profile) -> list[dict[str, Any]]:
         """What holds in the real rows of a table, and whether it does in the synthetic ones."""

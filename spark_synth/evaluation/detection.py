@@ -37,6 +37,7 @@ def detect(
     rows: int,
     seed: int,
     way: Way = "alone",
+    owners: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any] | None:
     """How well XGBoost tells at most `rows` rows of each side apart, in one Spark task; None where there are too few or
     no columns.
@@ -45,14 +46,16 @@ def detect(
     interval of the AUC (Hanley and McNeil, 1982), `rows` of each side, `told`: what gave the rows away, by its share in
     what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). way: `alone`, with number,
     means and distinct values of the rows below each row, by all foreign keys that lead here (`children`), or with the
-    columns of the rows above it (`ancestors`); None where there are none.
+    columns of the rows above it (`ancestors`, by all foreign keys of the schema that is given: see joins.along_owners);
+    None where there are none. owners: by table the key under which its rows are owned; rows of one family are in one
+    fold.
     """
     if way == "children" and not any(t != table for t, _ in schema.children(table)):
         return None
     shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
     kinds = _kinds(schema, table, way)
-    sides = [_features(*side, schema, table, way) for side in ((real, shares[0]), (synth, shares[1]))]
-    names = [c for c in sides[0].columns if c != _PLACE]
+    sides = [_features(*side, schema, table, way, owners or {}) for side in ((real, shares[0]), (synth, shares[1]))]
+    names = [c for c in sides[0].columns if c not in (_PLACE, FAMILY)]
     if not names or (way == "ancestors" and all(n.startswith(f"{table}.") for n in names)):
         return None
     dates = [n for n in names if kinds.get(n) is Kind.DATETIME]
@@ -60,11 +63,12 @@ def detect(
 
     def told_apart(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         found_rows = pd.concat(list(frames), ignore_index=True)
-        found_rows.columns = pd.Index([_PLACE, *names, _SIDE])
+        found_rows.columns = pd.Index([_PLACE, FAMILY, *names, _SIDE])
         found = _cross_validated(found_rows, numbers, dates, rows, seed)
         yield pd.DataFrame({"found": [json.dumps(found)]})
 
-    plain = [part.toDF(_PLACE, *[f"f{i}" for i in range(len(names))]) for part in sides]  # names may have any letter
+    labels = [_PLACE, FAMILY, *[f"f{i}" for i in range(len(names))]]  # names may have any letter
+    plain = [part.toDF(*labels) for part in sides]
     both = plain[0].withColumn(_SIDE, F.lit(0)).union(plain[1].withColumn(_SIDE, F.lit(1))).repartition(1)
     found = both.mapInPandas(told_apart, "found string").collect()
     out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
@@ -82,15 +86,26 @@ def _kinds(schema: Schema, table: str, way: Way) -> dict[str, Kind]:
     return found
 
 
-def _features(frames: Mapping[str, DataFrame], share: float, schema: Schema, table: str, way: Way) -> DataFrame:
-    """Of a share of the rows numbers as doubles, categories as text, and _PLACE, which orders them by chance."""
+def _features(
+    frames: Mapping[str, DataFrame],
+    share: float,
+    schema: Schema,
+    table: str,
+    way: Way,
+    owners: Mapping[str, str | None],
+) -> DataFrame:
+    """Of a share of the rows _PLACE, which orders them by chance, FAMILY, numbers as doubles and categories as text."""
     spec = schema.table(table)
     frame = frames[table].where(picked(spec, share))
     if way == "ancestors":
-        return with_ancestors(frame, frames, schema, table, {}, GENERATIONS).drop(FAMILY)
+        above = with_ancestors(frame, frames, schema, table, owners, GENERATIONS)
+        return above.select(_PLACE, FAMILY, *[quote(c) for c in above.columns if c not in (_PLACE, FAMILY)])
     keys = sorted({p for t, fk in schema.children(table) if t != table for p in fk.parent_columns})
     values = [v.alias(c) for c, v in values_of(frame, spec).items()]
-    own = frame.select(row_hash(spec).alias(_PLACE), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys])
+    place = row_hash(spec)
+    own = frame.select(
+        place.alias(_PLACE), place.alias(FAMILY), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys]
+    )
     if way == "children":
         for child, fk in schema.children(table):
             if child != table:
@@ -125,7 +140,7 @@ def _cross_validated(
 ) -> dict[str, Any] | None:
     """See `detect`."""
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
     from xgboost import XGBClassifier
 
     each = min(most, *rows[_SIDE].value_counts().reindex([0, 1], fill_value=0))
@@ -133,9 +148,11 @@ def _cross_validated(
         return None
     rows = rows.sort_values([_SIDE, _PLACE], ignore_index=True).groupby(_SIDE).head(each)
     y = rows[_SIDE].to_numpy()
-    x, of = _matrix(rows.drop(columns=[_SIDE, _PLACE]), numbers, dates, y == 0)
+    x, of = _matrix(rows.drop(columns=[_SIDE, _PLACE, FAMILY]), numbers, dates, y == 0)
     chances, lost = np.zeros(len(y)), dict.fromkeys(of, 0.0)
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y):
+    alone = rows[FAMILY].is_unique
+    folds = (StratifiedKFold if alone else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=seed)
+    for train, test in folds.split(x, y, rows[FAMILY]):
         model = XGBClassifier(tree_method="hist", n_jobs=1, random_state=seed).fit(x[train], y[train])
         chances[test] = model.predict_proba(x[test])[:, 1]
         whole = roc_auc_score(y[test], chances[test])

@@ -68,6 +68,18 @@ def with_ancestors(
     return _without_keys(_with_above(own, frames, schema, table, generations).withColumn(FAMILY, family))
 
 
+def along_owners(schema: Schema, owners: Mapping[str, str | None], kept: Collection[str]) -> Schema:
+    """The schema with no other foreign keys than those under which rows are owned and those that lead to kept rows.
+
+    A classifier that sees the values of a parent knows which parent it is, and needs no more where it learns from some
+    of its children and is asked about others. Children of one owner can be kept together; those of several cannot.
+    """
+    out = schema.model_copy(deep=True)
+    for t, spec in out.tables.items():
+        spec.foreign_keys = [fk for fk in spec.foreign_keys if fk.name == owners.get(t) or fk.parent in kept]
+    return out
+
+
 def ancestors(schema: Schema, table: str, generations: int) -> Iterator[tuple[str, ForeignKey, str]]:
     """(prefix of the row that refers, its foreign key, prefix of the row referred to), nearest first; a table is not
     met twice on one way up."""

@@ -12,7 +12,7 @@ Across tables, of a table with all its ancestors:
 - degrees: mean over foreign keys of 1 - KS of the number of children;
 - ties: as above, of its columns with those of the rows one, two and three foreign keys above it;
 - sequence: likewise of the autocorrelations and of the share of variance between families, for rows in an order;
-- detection: as above, of rows together with those above them.
+- detection: as above, of rows together with those that own them and with kept rows above them (joins.along_owners).
 
 The score of the database is the mean over its tables of the mean of the two. Kept tables have none. Grades divide the
 scale as that of other tools does: Excellent from 80, Good from 60, Moderate from 40, Poor from 20, Very Poor below.

@@ -11,9 +11,9 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.attacks import LEAST, SECRETS, closest, excess, inference, membership, singling
+from spark_synth.evaluation.attacks import ATTACKS, LEAST, SECRETS, closest, excess, inference, membership, singling
 from spark_synth.evaluation.joins import FAMILY, PLACE, Joined, kinds_of
-from spark_synth.evaluation.near import PERCENTILE, nearest, privacy_score, ranked
+from spark_synth.evaluation.near import PERCENTILE, Points, nearest, privacy_score, ranked
 from spark_synth.schema.names import quote
 
 SIDE, HELD = "__side", "__held"  # 0 and 1: halves of the real rows, 2: synthetic ones; real rows that were held out
@@ -87,7 +87,7 @@ def measured(
     near = [points.sides[0][h] for h in halves]
     found["nearness"] = _nearness(*[_only(s, direct) for s in (whole, fake, *sides)], seed=seed)
     found["closest"] = _closest(of_synth, near, [real[FAMILY].to_numpy()[h] for h in halves])
-    found["inference"] = inference(of_synth[:each], near, points.of, {c: c in numbers for c in secrets})
+    found["inference"] = _inference(points, real, of_synth, {c: c in numbers for c in secrets})
     found["singling"] = singling(Joined(synth.head(each), numbers, categories), sides, seed)
     return found
 
@@ -115,6 +115,19 @@ def _closest(synth: np.ndarray, halves: list[np.ndarray], families: list[np.ndar
     if min(len(q) for pair in quarters for q in pair) < LEAST // 2:
         return None
     return closest(synth, halves, quarters)
+
+
+def _inference(points: Points, real: pd.DataFrame, synth: np.ndarray, secrets: dict[str, bool]) -> dict[str, Any]:
+    """What synthetic rows tell of fitted rows beyond what they tell of held-out ones; where few were held out, of any
+    half of the rows beyond what the other half tells of it."""
+    rows, held = points.sides[0], real[HELD].to_numpy(bool)
+    families = [float(real[FAMILY][which].nunique()) for which in (~held, held)]
+    if families[1] >= LEAST:
+        return inference(synth, [rows[~held]], [(rows[held], synth)], points.of, secrets, (families[0], families[1]))
+    halves = [rows[0::2], rows[1::2]]
+    tries = min(float(ATTACKS), *map(len, halves)) / 2
+    controls = [(halves[0], halves[1]), (halves[1], halves[0])]
+    return inference(synth[: len(halves[1])], halves, controls, points.of, secrets, (tries, tries))
 
 
 def _spread_of(values: pd.Series) -> float:

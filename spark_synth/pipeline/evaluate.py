@@ -123,7 +123,8 @@ def _halves(config: RunConfig, real: Mapping[str, DataFrame], package: Package) 
 def _ceiling(config: RunConfig, cut: Halves, package: Package) -> dict[str, Any]:
     """What the scores of these real tables can reach, found once for a training."""
     settings = config.evaluate
-    name = f"ceiling-{settings.max_pair_columns}-{settings.sample_rows}.json"
+    told = "-told-apart" if settings.detection_rows else ""
+    name = f"ceiling-{settings.max_pair_columns}-{settings.sample_rows}{told}.json"
     found = training_folder(config) / name
     if not found.exists():
         write_json(found, find_ceiling(cut, package.schema, package.owners, settings), indent=1)

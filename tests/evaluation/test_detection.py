@@ -11,9 +11,10 @@ import pytest
 from pyspark.sql import DataFrame
 
 from spark_synth.evaluation.detection import Way, detect
+from spark_synth.evaluation.joins import along_owners
 from spark_synth.evaluation.measures import auc_spread
 from spark_synth.evaluation.report import write_report
-from tests.evaluation.conftest import shop, shop_schema
+from tests.evaluation.conftest import OWNERS, shop, shop_schema
 
 Frames = Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]
 
@@ -83,3 +84,26 @@ def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any
 def test_the_interval_is_that_of_hanley_and_mcneil(auc: float) -> None:
     """Table of their paper (1982): with 50 of each, an AUC of 0.9 has a standard error of about 0.03."""
     assert auc_spread(auc, 50, 50) == pytest.approx({0.5: 0.058, 0.9: 0.031}[auc], abs=0.002)
+
+
+def test_the_rows_above_are_seen_in_folds_of_families(frames: Frames) -> None:
+    """Customers of another draw are others, and no sign of it; orders of the wrong customers are one."""
+    real, good, bad = shop(1), shop(2, first=1001), shop(2, first=1001)
+    bad["order"]["customer"] = np.random.default_rng(1).permutation(bad["order"]["customer"])
+    schema = along_owners(shop_schema(), OWNERS, {"country"})
+    kept, dealt = (
+        detect(
+            frames(real),
+            frames(synth),
+            schema,
+            "order",
+            [len(real["order"]), len(synth["order"])],
+            1000,
+            0,
+            "ancestors",
+            OWNERS,
+        )
+        for synth in (good, bad)
+    )
+    assert kept and dealt
+    assert kept["auc"] < 0.6 < 0.75 < dealt["auc"]

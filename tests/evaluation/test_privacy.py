@@ -189,7 +189,7 @@ def test_membership_is_told_where_fitted_rows_are_nearer() -> None:
 def test_a_risk_is_what_is_beyond_the_control() -> None:
     assert excess(0.6, 1000, 0.2, 1000)["risk"] == pytest.approx(0.5)
     assert excess(0.2, 1000, 0.2, 1000)["low"] == 0 and excess(0.1, 1000, 0.2, 1000)["risk"] == 0
-    assert of_both([0.6, 0.6], [0.2, 0.2], 1000)["risk"] == pytest.approx(1)  # each half gives half of it away
+    assert of_both([0.6, 0.6], [0.2, 0.2], (500, 500))["risk"] == pytest.approx(1)  # each half gives half of it away
     widths = [(e := excess(0.6, n, 0.2, n))["high"] - e["low"] for n in (50, 5000)]
     assert widths[0] > 5 * widths[1]
 
