@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
 
-from spark_synth.evaluation import evaluate_database
-from spark_synth.evaluation.ancestors import long_paths
+from spark_synth.evaluation.ancestors import Path, evaluate_ancestors, long_paths
+from spark_synth.evaluation.association import evaluate_association
+from spark_synth.evaluation.profile import look
 from spark_synth.schema import Schema
-from tests.evaluation.conftest import Settings
 
 Frames = Callable[..., dict[str, DataFrame]]
 TYPES = {
@@ -66,27 +68,25 @@ def test_paths_are_all_there_the_shorter_ones_first() -> None:
 def test_associations_are_those_of_pandas_and_fall_with_the_links(frames: Frames) -> None:
     real, synth = rows(1), rows(1)
     synth["till"]["shop"] = np.random.default_rng(5).permutation(synth["till"]["shop"])
-    found = evaluate_database(
-        frames(real, TYPES),
-        frames(synth, TYPES),
-        chain(),
-        ratio=1.0,
-        owners=dict.fromkeys(TYPES),
-        references=set(),
-        settings=Settings(),
-        thorough=False,
-    )
-    by_keys = {tuple(p["keys"]): p for p in found["khop"]["paths"]}
-    far = by_keys["sale.till", "till.shop", "shop.firm"]
-    joined = (
-        real["sale"]
-        .merge(real["till"], left_on="till", right_on="id")
-        .merge(real["shop"], left_on="shop", right_on="id")
-    )
+    sides, schema = (frames(real, TYPES), frames(synth, TYPES)), chain()
+    profiles = {t: look(sides[0][t], sides[1][t], schema.tables[t], 10_000) for t in ("sale", "firm")}
+
+    def associations(path: Path) -> dict[str, Any] | None:
+        if path.tables[-1] != "firm" or path.table != "sale":
+            return None
+        return evaluate_association(
+            *sides, schema, path.table, path.keys, profiles, max_pair_columns=40, sample_rows=10_000
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        found = evaluate_ancestors(schema, set(), associations, pool)
+    far, other = found["paths"]
+    assert far["keys"] == ["sale.till", "till.shop", "shop.firm"] and other["keys"][1] == "till.other"
+    joined = real["sale"].merge(real["till"], left_on="till", right_on="id")
+    joined = joined.merge(real["shop"], left_on="shop", right_on="id")
     joined = joined.merge(real["firm"], left_on="firm", right_on="id", suffixes=("", "_of_firm"))
     [worst] = far["worst"]
     assert worst["real"] == pytest.approx(abs(joined["amount"].corr(joined["size"])), abs=1e-6) and worst["real"] > 0.7
-    assert far["score"] < 0.4 and far["hops"] == 3
-    assert by_keys["till.shop", "shop.firm"]["score"] is None  # nothing ties the age of a till to its firm
-    assert found["summary"]["hop3"] == far["score"] and found["summary"]["hop2"] < 0.4
-    assert found["tables"]["sale"]["fk"]["sale.till"]["association"]["score"] is None
+    assert far["score"] < 0.4 and far["hops"] == 3 and far["path"] == ["sale", "till", "shop", "firm"]
+    assert other["score"] is None  # nothing ties a sale to the firm of the other shop
+    assert found["hop3"] == far["score"] and found["hop2"] is None and found["left_out"] == 0

@@ -56,6 +56,7 @@ def test_real_against_real_is_perfect_but_copied(compare: Compare, draw: Draw) -
     assert found["tables"]["customer"]["columns"]["note"]["copied"] == 300
 
 
+@pytest.mark.slow
 def test_shuffled_columns_keep_their_shapes_and_lose_their_ties(compare: Compare, draw: Draw) -> None:
     synth = draw(1, first=1001)
     for table, columns in (("customer", ["größe", "city.of birth"]), ("order", ["amount", "channel"])):
