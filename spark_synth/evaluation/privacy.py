@@ -40,11 +40,10 @@ from pyspark.sql import functions as F
 from spark_synth.evaluation.columns import picked, row_hash, values_of
 from spark_synth.evaluation.copies import count_copies
 from spark_synth.evaluation.joins import FAMILY, GENERATIONS, PLACE, ancestors, kinds_of, with_ancestors
-from spark_synth.evaluation.sampled import HELD, SIDE, measure
+from spark_synth.evaluation.sampled import HELD, LEAST_COLUMNS, SIDE, measure
 from spark_synth.schema.model import Schema
 
 LEAST_ROWS = 50  # of either side
-LEAST_COLUMNS = 2
 LEVELS = ((95, "Excellent"), (91, "Very Good"), (80, "Good"), (67, "Normal"), (0, "Poor"))
 PARTS = ("nearness", "closest", "copies", "inference", "singling", "membership")
 MORE = 1.1  # times the rows that are wanted, as hashes pick about as many
@@ -76,7 +75,7 @@ def evaluate_privacy(
     references: tables whose real rows were kept, which are not scored. control: two halves of the real database, cut by
     families; without them, and for tables that are the same in both, rows go by those that own them. held: real rows
     that the generator was not fitted to. `tables`: `alone` and `joined` of each, None where there are fewer than
-    LEAST_ROWS rows or LEAST_COLUMNS columns, or no row above to join. All of `rows` is the most rows that are sampled.
+    LEAST_ROWS rows or LEAST_COLUMNS columns that vary, or no row above to join. `rows`: the most that are sampled.
     """
     looking = _Looking(real, synth, schema, owners, control, held or {}, settings.privacy_rows, seed)
     tables: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from spark_synth.evaluation.near import PERCENTILE, Points, nearest, privacy_sco
 from spark_synth.schema.names import quote
 
 SIDE, HELD = "__side", "__held"  # 0 and 1: halves of the real rows, 2: synthetic ones; real rows that were held out
+LEAST_COLUMNS = 2  # that vary, or a row is a value that many may have
 LABELS = (PLACE, FAMILY, SIDE, HELD)
 
 
@@ -59,7 +60,8 @@ def measured(
     """See `measure`: the same of rows in memory."""
     rows = rows.sort_values([PLACE, *numbers, *categories])  # in the order of a hash: by chance, and always the same
     real, synth = (part.head(most).reset_index(drop=True) for part in (rows[rows[SIDE] < 2], rows[rows[SIDE] == 2]))
-    if min(len(real), len(synth)) < least:
+    varied = sum(real[c].nunique() > 1 for c in (*numbers, *categories))
+    if min(len(real), len(synth)) < least or varied < LEAST_COLUMNS:
         return None
     whole, fake = (Joined(part, numbers, categories) for part in (real, synth))
     points = ranked([real, synth], whole)

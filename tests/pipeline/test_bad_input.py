@@ -150,6 +150,7 @@ def test_bad_data_is_refused(
         ("tables.c.model.family=gan", "option tables.c: no such table in the schema (a, b)"),
         ("break_edges=[b.x]", "break_edges: no foreign key 'b.x' (did you mean 'b.a'?)"),
         ("evaluate.queries=/nowhere", "no .sql file in /nowhere: put one query into each"),
+        ("evaluate.targets=[b.nothing]", "target 'b.nothing' is no column of the schema: write it as table.column"),
         ("source.path=/nowhere", "/nowhere"),
         ("output=/proc/nothing", "/proc/nothing"),
     ],
@@ -168,7 +169,9 @@ def test_an_output_that_exists_is_refused_or_resumed(
     output = tmp_path / "out"
     assert main(options(folder, output)) == 0  # a constant column and one that is all NULL are no mistake
     metrics = json.loads((output / "x" / "metrics.json").read_text())
-    assert metrics["ceiling"]["tables"]["b"]["score"] is not None and metrics["workload"]["score"] > 0
+    assert metrics["ceiling"]["tables"]["b"]["quality"]["individual"]["score"] and metrics["workload"]["score"] > 0
+    assert metrics["privacy"]["tables"]["b"]["joined"]["score"] > 90 and metrics["privacy"]["level"]
+    assert metrics["privacy"]["tables"]["a"]["alone"] is None  # one column that varies: no row is anybody's
     assert 0 <= metrics["tables"]["b"]["detection"]["alone"]["auc"] <= 1
     made = spark.read.format("delta").load(str(output / "x" / "tables" / "a"))
     assert made.where("e is not null or k <> 'x' or k is null").isEmpty()

@@ -94,7 +94,8 @@ def done(spark: SparkSession, shop: Path, tmp_path_factory: pytest.TempPathFacto
             "generate.partitions": 2,
             "evaluate.sample_rows": 2000,
             "evaluate.detection_rows": 0,
-            "evaluate.ceiling": False,  # test_bad_input has both
+            "evaluate.ceiling": False,  # test_bad_input has all three
+            "evaluate.privacy_rows": 0,
             **{k.replace("__", "."): v for k, v in changes.items()},
         }
         return load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier=identifier)
