@@ -64,7 +64,7 @@ def evaluate_contents(
 
 def _plan(axes: list[Axis], paired: set[int]) -> Plan:
     numbers = tuple(i for i in sorted(paired) if axes[i].number)
-    tables = tuple((i, j) for i, j in combinations(sorted(paired), 2) if not (axes[i].number and axes[j].number))
+    tables = tuple(combinations(sorted(paired), 2))
     return Plan(tuple(axes), PAIR_LEVELS, shapes=True, tables=tables, left=numbers, right=numbers)
 
 
@@ -140,6 +140,7 @@ def _pairs(paired: list[str], names: list[str], counts: Counts) -> dict[str, Any
     correlations = [measures.pearson(*m) for m in moments]
     scores: list[float | None] = []
     sides: list[list[float | None]] = [[], []]
+    informed: list[list[float | None]] = [[], []]
     for first, second in combinations([names.index(n) for n in paired], 2):
         i, j = min(first, second), max(first, second)
         if axes[i].number and axes[j].number:
@@ -150,13 +151,19 @@ def _pairs(paired: list[str], names: list[str], counts: Counts) -> dict[str, Any
             distance = measures.total_variation(*counts.table(i, j))
             scores.append(None if distance is None else 1 - distance)
             associations = [measures.cramers_v(t[:-1, :-1]) for t in counts.table(i, j)]
-        for side, association in zip(sides, associations, strict=True):
-            side.append(None if association is None else round(association, 2))
+        information = [measures.mutual_information(t[:-1, :-1]) for t in counts.table(i, j)]
+        for into, found_of in ((sides, associations), (informed, information)):
+            for side, value in zip(into, found_of, strict=True):
+                side.append(None if value is None else round(value, 2))
     return {
         "columns": paired,
         "scores": [None if s is None else round(s, 4) for s in scores],  # in the order of combinations(columns, 2)
         "real": sides[0],  # likewise: correlations of two numbers, Cramer's V of what is cut into PAIR_LEVELS groups
         "synth": sides[1],
+        "information": informed,  # likewise, [real, synthetic]: mutual information of groups, 0 to 1
+        "information_mad": measures.mean(
+            None if r is None else abs(r - (s or 0.0)) for r, s in zip(*informed, strict=True)
+        ),
         "kept": measures.kept_share((r, s or 0.0) for r, s in zip(*sides, strict=True) if r is not None),
         "mean": measures.mean(scores),
         "sampled_rows": counts.rows(picked=True),

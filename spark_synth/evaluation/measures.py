@@ -77,6 +77,22 @@ def auc_spread(auc: float, positive: int, negative: int) -> float:
     return float(np.sqrt(max(0.0, auc * (1 - auc) + rest) / (positive * negative)))
 
 
+def mutual_information(table: Floats) -> float | None:
+    """Mutual information of a contingency table over the geometric mean of both entropies: 0 where the two tell nothing
+    of each other, 1 where one is the other."""
+    n = float(table.sum())
+    if n < MIN_ROWS:
+        return None
+    p = table / n
+    a, b = p.sum(1), p.sum(0)
+    entropies = [-float((v[v > 0] * np.log(v[v > 0])).sum()) for v in (a, b)]
+    if min(entropies) <= 0:
+        return None
+    there = p > 0
+    information = float((p[there] * np.log(p[there] / np.outer(a, b)[there])).sum())
+    return max(0.0, information / float(np.sqrt(entropies[0] * entropies[1])))
+
+
 def kept_share(pairs: Iterable[tuple[float, float]]) -> float | None:
     """Of the real associations above STRONG, the share that is neither lost nor exceeded: 1 if all are as strong, with
     the same sign, in the synthetic rows. pairs: (real, synthetic); None where no real one is strong."""

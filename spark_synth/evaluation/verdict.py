@@ -41,6 +41,7 @@ def summarise(tables: _Tables) -> dict[str, float | int | None]:
         **parts,
         "kept": mean(a["kept"] for a in associations),
         "association_mad": mean(a["mad"] for a in associations),
+        "information_mad": mean(v["pairs"]["information_mad"] for v in made),
         **sequence_figures(tables),
         "c2st": mean(_aucs(made, "alone")),
         "c2st_children": mean(_aucs(made, "children")),

@@ -129,6 +129,7 @@ def _table(name: str, schema: Schema, i: int, rng: np.random.Generator) -> dict[
             "real": real,
             "synth": [round(r * 0.8, 2) for r, _ in zip(real, combinations(names, 2), strict=True)],
             "mean": scores[1],
+            "information_mad": 0.02,
             "sampled_rows": [rows, rows],
         },
         "detection": {"alone": _told(rng), "children": None},
@@ -211,6 +212,7 @@ def _risk(rng: np.random.Generator) -> dict[str, Any]:
     score = float(rng.uniform(50, 100))
     return {
         "score": score,
+        "parts": dict.fromkeys(PARTS, score),
         **{p: {"score": score, "share": 0.051, "expected": 0.05, "pair": [0.1, 0.2]} for p in PARTS[:4]},
         "singling": {"score": score, "column": "kind", "found": "a real value that must not be shown"},
         "membership": None,

@@ -80,3 +80,16 @@ def test_bars_are_few_and_cover_the_values(values: measures.Floats, whole: bool,
     assert 2 <= len(edges) <= 33
     assert np.all(np.diff(edges) > 0)
     assert edges[0] <= np.quantile(values, 0.01) and edges[-1] >= np.quantile(values, 0.99)
+
+
+def test_mutual_information_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import normalized_mutual_info_score
+
+    random = np.random.default_rng(0)
+    a = random.integers(0, 4, 500)
+    for b in (random.integers(0, 3, 500), (a + random.integers(0, 2, 500)) % 4, a):
+        table = np.zeros((5, 5))
+        np.add.at(table, (a, b), 1)
+        wanted = normalized_mutual_info_score(a, b, average_method="geometric")
+        assert measures.mutual_information(table) == pytest.approx(wanted)
+    assert measures.mutual_information(np.array([[9.0, 1.0]])) is None  # one of them is constant

@@ -87,7 +87,7 @@ def _write_tables(environment: Environment, pages: Path, tables: Sequence[Mappin
 def _first(metrics: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What only the first page shows."""
     worst_rules = sorted(metrics.get("rules", []), key=lambda r: (r["synth"] or 0) - (r["real"] or 0))
-    hops = sorted(metrics.get("khop", {}).get("paths", []), key=lambda h: 2.0 if h.get("score") is None else h["score"])
+    hops = sorted(view.tied(metrics), key=lambda h: h["score"])
     targets = sorted(metrics.get("targets", []), key=lambda t: -(t.get("mc_auc") or 0))
     judged = view.judged(tables)
     return {

@@ -18,7 +18,7 @@ PARTS = {
     ),
     "copies": (
         "Copies",
-        "Synthetic rows and key values that repeat real ones. Good: none but those that common values make.",
+        "Synthetic rows that repeat real ones, whole or nearly. Good: none but those that common values make.",
     ),
     "inference": (
         "Inference",
@@ -44,16 +44,26 @@ def part(name: str) -> tuple[str, str]:
 
 def figures(found: Mapping[str, Any] | None) -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     """(title, sentence, [(name, figure)]) of each part of what is known of a table's rows."""
-    for name, inside in (found or {}).items():
+    for name in PARTS:
+        inside = (found or {}).get(name)
         if isinstance(inside, Mapping):
-            shown = [(title(k), text) for k, v in inside.items() if (text := _shown(k, v)) is not None]
+            shown = [(title(k), text) for k, v in _flat(inside) if (text := _shown(k, v)) is not None]
             if shown:
                 yield (*part(name), shown)
 
 
+def _flat(inside: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Figures, those of a mapping under both names; those of single columns are in metrics.json."""
+    for k, v in inside.items():
+        if not isinstance(v, Mapping):
+            yield k, v
+        elif k != "columns":
+            yield from ((f"{k} {name}", each) for name, each in v.items())
+
+
 def lowest(found: Mapping[str, Any] | None) -> str | None:
-    """The title of the part with the lowest score, of those that have one."""
-    scores = {k: v["score"] for k, v in (found or {}).items() if isinstance(v, Mapping) and v.get("score") is not None}
+    """The title of the part with the lowest score, if that is not 100."""
+    scores = {k: v for k, v in (found or {}).get("parts", {}).items() if v is not None and v < 100}
     return part(min(scores, key=lambda k: scores[k]))[0] if scores else None
 
 

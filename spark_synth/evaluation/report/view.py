@@ -50,9 +50,14 @@ def table_view(name: str, found: Found, metrics: Found, href: str) -> dict[str, 
         "best": {"shape_mean": best.get("shape_mean"), "pair_mean": best.get("pair_mean")},
         "privacy": {way: risks[way] for way in ("alone", "joined") if risks.get(way)},
         "rules": [r for r in metrics.get("rules", []) if r["table"] == name],
-        "khop": [h for h in metrics.get("khop", {}).get("paths", []) if name in h["path"]],
+        "khop": [h for h in tied(metrics) if name in h["path"]],
         "targets": [t for t in metrics.get("targets", []) if t["table"] == name],
     }
+
+
+def tied(metrics: Found) -> list[Found]:
+    """The paths over several keys whose ends have columns that are clearly tied in the real data."""
+    return [h for h in metrics.get("khop", {}).get("paths", []) if h["score"] is not None]
 
 
 def _tells(plot: Found | None) -> bool:
