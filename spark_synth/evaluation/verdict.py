@@ -127,7 +127,7 @@ def flatten(metrics: Mapping[str, Any]) -> dict[str, float]:
     for target in metrics.get("targets", []):
         told = {k: v for k, v in target.items() if isinstance(v, float)}
         flat |= {f"targets/{target['target']}/{k}": v for k, v in told.items()}
-    flat |= {f"khop/{'/'.join(p['keys'])}": p["score"] for p in metrics["khop"]["paths"]}
+    flat |= {f"khop/{'/'.join(p['keys'])}": p["score"] for p in metrics.get("khop", {}).get("paths", [])}
     flat |= {f"workload/{k}": v for k, v in metrics.get("workload", {}).items() if k != "queries"}
     out: dict[str, float] = {}
     for name, value in flat.items():
