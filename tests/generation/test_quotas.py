@@ -101,6 +101,7 @@ def test_rows_without_keys_that_need_to_move_are_left_alone(
     assert settled(run_in(spark, tmp_path), plan, none).isEmpty()
 
 
+@pytest.mark.slow
 def test_no_pair_is_there_twice(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
     pairs = Counter((o, ref) for _, o, ref in rows_of(drawn) if ref)
     assert max(pairs.values()) == 2
@@ -109,6 +110,7 @@ def test_no_pair_is_there_twice(spark: SparkSession, plan: TablePlan, drawn: Dat
     assert Counter(ref for _, _, ref in made) == {None: 10, "a": 396, "b": 297, "c": 198, "d": 99}
 
 
+@pytest.mark.slow
 def test_partitions_do_not_matter(spark: SparkSession, plan: TablePlan, drawn: DataFrame, tmp_path: Path) -> None:
     one = rows_of(drawn, settled(run_in(spark, tmp_path / "a"), plan, drawn.repartition(1)))
     assert one == rows_of(drawn, settled(run_in(spark, tmp_path / "b"), plan, drawn.repartition(5, "x0")))

@@ -35,6 +35,7 @@ def test_no_pair_stays_twice_and_targets_keep_their_rows(enrolled: DataFrame, tm
     assert [a for a, _ in after] == [a for a, _ in before] and after[:2] == before[:2]
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_and_partitions_does_not_matter(enrolled: DataFrame, tmp_path: Path) -> None:
     one = separate(enrolled, ["a b", "t"], ["t"], 1, str(tmp_path / "a"), drop=False)
     other = separate(enrolled.repartition(5, "t"), ["a b", "t"], ["t"], 1, str(tmp_path / "b"), drop=False)

@@ -13,7 +13,7 @@ from spark_synth.cli import main
 from spark_synth.errors import UserError
 from tests.pipeline.market import Market, check_keys
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
 EACH = 60
 

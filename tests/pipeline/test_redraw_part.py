@@ -11,7 +11,7 @@ from spark_synth import pipeline
 from spark_synth.errors import UserError
 from tests.pipeline.market import KEYS, Market, check_keys, interrupted
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(1200)]
 Tables = dict[str, pd.DataFrame]
 WHERE = "segment = 'wholesale' AND budget > 300"
 

@@ -60,6 +60,7 @@ def test_shards_that_cannot_be_equal_are_told_before_anything_starts(
     assert not (tmp_path / "scratch").exists()
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_in_the_shards_are_missed(spark: SparkSession, packs: str, tmp_path: Path) -> None:
     job = replace(job_of(packs, tmp_path), ranks=2, train_rows=TRAINED + 1)
     with pytest.raises(RunError, match=r"table t: rank \d: RunError: the shards of its .* hold .* rows, not 12,801"):
