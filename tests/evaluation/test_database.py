@@ -49,6 +49,7 @@ def test_the_result_is_json_and_shows_no_real_text_or_rare_category(good: dict[s
     assert "secret" not in text and "example.org" not in text
 
 
+@pytest.mark.slow
 def test_real_against_real_is_perfect_but_copied(compare: Compare, draw: Draw) -> None:
     found = compare(draw(1), draw(1))
     assert found["summary"]["score"] == 100
