@@ -31,7 +31,7 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
     )
     above = along_owners(schema, owners, cut.whole)
     told = {
-        t: v | {"detection": _untold(above.table(t)) if settings.detection_rows else None}
+        t: v | {"detection": _untold(above.table(t), found["tables"]) if settings.detection_rows else None}
         for t, v in found["tables"].items()
     }
     quality = database_quality(told, found["khop"]["paths"], lambda name, v: v if name == "detection" else _nearer(v))
@@ -43,9 +43,10 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
     }
 
 
-def _untold(table: Table) -> dict[str, Any]:
-    """Two samples of a source are not told apart."""
-    return {"alone": {"auc": 0.5}, "ancestors": {"auc": 0.5} if table.foreign_keys else None}
+def _untold(table: Table, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Two samples of a source are not told apart; of few families nobody asks."""
+    families = min((min(tables[fk.parent]["rows"]) for fk in table.foreign_keys), default=0)
+    return {"alone": {"auc": 0.5}, "ancestors": {"auc": 0.5, "families": families} if families else None}
 
 
 def _whole(score: float | None) -> float | None:

@@ -43,12 +43,12 @@ def detect(
     no columns.
 
     counts: rows of both sides. `auc` and `accuracy` over held-out folds (0.5: not at all), `low` and `high` the 95 %
-    interval of the AUC (Hanley and McNeil, 1982), `rows` of each side, `told`: what gave the rows away, by its share in
-    what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). way: `alone`, with number,
-    means and distinct values of the rows below each row, by all foreign keys that lead here (`children`), or with the
-    columns of the rows above it (`ancestors`, by all foreign keys of the schema that is given: see joins.along_owners);
-    None where there are none. owners: by table the key under which its rows are owned; rows of one family are in one
-    fold.
+    interval of the AUC (Hanley and McNeil, 1982), `rows` and `families` of a side, `told`: what gave rows away, by its
+    share in what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). way: `alone`, with
+    number, means and distinct values of the rows below each row, by all foreign keys that lead here (`children`), or
+    with the columns of the rows above it (`ancestors`, by all foreign keys of the schema that is given: see
+    joins.along_owners); None where there are none. owners: by table the key under which its rows are owned; rows of one
+    family are in one fold.
     """
     if way == "children" and not any(t != table for t, _ in schema.children(table)):
         return None
@@ -168,6 +168,7 @@ def _cross_validated(
         "high": min(1.0, auc + error),
         "accuracy": float(((chances > 0.5) == y).mean()),
         "rows": int(each),
+        "families": int(rows.groupby(_SIDE)[FAMILY].nunique().min()),
         "told": [{"feature": f, "share": float(s)} for s, f in shares[:TOLD]],
     }
 

@@ -65,9 +65,12 @@ def _in_order(sequence: Mapping[str, Any]) -> float | None:
 
 
 def _hidden(table: Mapping[str, Any], way: str) -> float | None:
-    """How little a classifier can tell rows from real ones."""
+    """How little a classifier can tell rows from real ones; of few families it learns what is left after one is taken
+    out, and says nothing."""
     found = (table.get("detection") or {}).get(way)
-    return None if not found or min(table["rows"]) < DETECTION_ROWS else min(1.0, 2 * (1 - found["auc"]))
+    if not found or min(*table["rows"], found.get("families", DETECTION_ROWS)) < DETECTION_ROWS:
+        return None
+    return min(1.0, 2 * (1 - float(found["auc"])))
 
 
 def _scored(parts: Parts, part: Callable[[str, float], float]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def shop(seed: int, customers: int = 300, first: int = 1) -> dict[str, pd.DataFr
     return {"country": country, "customer": customer, "order": order}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell
+def plain(value: Any) -> Any:  # noqa: ANN401 - a cell
     if isinstance(value, pd.Timestamp):
         return value.to_pydatetime()
     return None if pd.isna(value) else value
@@ -109,7 +109,7 @@ def frames(spark: SparkSession) -> Callable[..., dict[str, DataFrame]]:
     def made(tables: dict[str, pd.DataFrame], types: dict[str, str] = TYPES) -> dict[str, DataFrame]:
         return {
             t: spark.createDataFrame(
-                [[_plain(v) for v in row] for row in df.astype(object).to_numpy().tolist()], types[t]
+                [[plain(v) for v in row] for row in df.astype(object).to_numpy().tolist()], types[t]
             )
             for t, df in tables.items()
         }

@@ -18,7 +18,7 @@ from spark_synth.evaluation.privacy import evaluate_privacy
 from spark_synth.schema import Schema, load_schema
 from spark_synth.schema.graph import choose_owners
 from spark_synth.sources import open_database
-from tests.evaluation.conftest import OWNERS, Settings, shop, shop_schema
+from tests.evaluation.conftest import OWNERS, Settings, plain, shop, shop_schema
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 SETTINGS = Settings(detection_rows=3000, sample_rows=20_000, privacy_rows=2000)
@@ -55,8 +55,8 @@ class Source(NamedTuple):
         out = {}
         for t, frame in self.tables.items():
             rows = change(frame.toPandas().astype(object), t)
-            plain = rows.where(rows.notna(), None).to_numpy().tolist()
-            out[t] = spark.createDataFrame(plain, frame.schema).localCheckpoint()
+            values = [[plain(v) for v in row] for row in rows.to_numpy().tolist()]
+            out[t] = spark.createDataFrame(values, frame.schema).localCheckpoint()
         return out
 
 
@@ -108,7 +108,8 @@ def test_links_dealt_anew_are_low_across_tables_only(source: Source) -> None:
 
     found = source.scores(source.tables, source.changed(dealt))
     assert source.mean(found, "individual") > 99
-    assert source.mean(found, "cross_table") < 65
+    across = [v["quality"]["cross_table"]["score"] for v in found["tables"].values() if "quality" in v]
+    assert min(s for s in across if s is not None) < 50  # what is tied to nothing above loses nothing
 
 
 def test_a_copy_has_the_lowest_privacy(source: Source) -> None:
