@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import reduce
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
@@ -59,12 +60,16 @@ def as_length(name: str) -> SparkColumn:
     return F.length(as_text(name)).cast("double")
 
 
+def known(values: Iterable[SparkColumn]) -> SparkColumn:
+    """True where none of the values is NULL."""
+    return reduce(lambda a, b: a & b, (v.isNotNull() for v in values), F.lit(True))
+
+
 def identity(values: list[SparkColumn]) -> SparkColumn:
     """128 bits that stand for the values, NULL if any of them is NULL: two 64-bit hashes of different seeds."""
-    known = F.lit(True)
-    for value in values:
-        known = known & value.isNotNull()
-    return F.when(known, F.struct(F.xxhash64(*values).alias("a"), F.xxhash64(F.lit("second"), *values).alias("b")))
+    return F.when(
+        known(values), F.struct(F.xxhash64(*values).alias("a"), F.xxhash64(F.lit("second"), *values).alias("b"))
+    )
 
 
 def values_of(frame: DataFrame, table: Table) -> dict[str, SparkColumn]:
@@ -92,6 +97,11 @@ def row_hash(table: Table, *seed: int) -> SparkColumn:
     """64 bits that stand for a row: of its primary key, or of all columns where there is none."""
     names = table.primary_key or tuple(table.columns)
     return F.xxhash64(*[F.lit(s) for s in seed], *[as_text(n) for n in names])
+
+
+def enough(wanted: float, rows: float) -> float:
+    """The share of so many rows that holds as many as are wanted, and a tenth more, as hashes pick about as many."""
+    return min(1.0, 1.1 * wanted / max(1.0, rows))
 
 
 def picked(table: Table, share: float) -> SparkColumn:

@@ -24,8 +24,13 @@ def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, 
         found |= {f"{score}_{name}": v for score, v in learnt(rows, test, real, target, seed).items()}
     for score in ("auc", "f1"):
         if f"{score}_real" in found:
-            found[f"mc_{score}"] = abs(1 - found[f"{score}_real"] / max(found[f"{score}_synth"], 1e-6))
+            found[f"mc_{score}"] = incompatible(found[f"{score}_real"], found[f"{score}_synth"])
     return found
+
+
+def incompatible(real: float, other: float) -> float:
+    """|1 - e(real) / e(other)| of two scores."""
+    return abs(1 - real / max(other, 1e-6))
 
 
 def learnt(train: Joined, test: Joined, real: Joined, target: str, seed: int = 0) -> dict[str, float]:

@@ -125,6 +125,7 @@ class _Evaluation:
         self.real, self.synth, self.schema, self.ratio = real, synth, schema, ratio
         self.owners, self.references, self.settings, self.told = owners, references, settings, told
         self.thorough = thorough
+        self.above = along_owners(schema, owners, references)
 
     def sides(self, table: str) -> tuple[DataFrame, DataFrame]:
         return self.real[table], self.synth[table]
@@ -166,8 +167,7 @@ class _Evaluation:
         most = self.settings.detection_rows
         if not most:
             return None
-        above = along_owners(self.schema, self.owners, self.references)
-        schemas = {w: above if w == "ancestors" else self.schema for w in WAYS}
+        schemas = {w: self.above if w == "ancestors" else self.schema for w in WAYS}
         sides = (self.real, self.synth)
         return {w: detect(*sides, schemas[w], name, profile.rows, most, 0, w, self.owners) for w in WAYS}
 

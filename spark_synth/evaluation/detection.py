@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,9 +11,10 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import leading, picked, row_hash, values_of
+from spark_synth.evaluation.columns import enough, leading, picked, row_hash, values_of
 from spark_synth.evaluation.joins import FAMILY, GENERATIONS, PLACE, ancestors, with_ancestors
 from spark_synth.evaluation.measures import auc_spread
+from spark_synth.evaluation.task import in_one_task
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 from spark_synth.schema.names import quote
 
@@ -22,8 +22,7 @@ LEAST_ROWS = 20  # of either side, below which nothing can be told
 FOLDS = 5
 COMMONEST = 50  # categories of a column that are told apart
 TOLD = 5  # features that are named
-MORE = 1.1  # times the rows that are wanted, as hashes pick about as many
-_PLACE, _SIDE = PLACE, "__side"
+_SIDE = "__side"
 Way = Literal["alone", "children", "ancestors"]
 WAYS: tuple[Way, ...] = get_args(Way)
 
@@ -52,27 +51,18 @@ def detect(
     """
     if way == "children" and not any(t != table for t, _ in schema.children(table)):
         return None
-    shares = [min(1.0, MORE * rows / max(1, n)) for n in counts]
+    shares = [enough(rows, n) for n in counts]
     kinds = _kinds(schema, table, way)
     sides = [_features(*side, schema, table, way, owners or {}) for side in ((real, shares[0]), (synth, shares[1]))]
-    names = [c for c in sides[0].columns if c not in (_PLACE, FAMILY)]
+    names = [c for c in sides[0].columns if c not in (PLACE, FAMILY)]
     if not names or (way == "ancestors" and all(n.startswith(f"{table}.") for n in names)):
         return None
     dates = [n for n in names if kinds.get(n) is Kind.DATETIME]
     numbers = [n for n, kind in sides[0].dtypes if kind == "double" and n not in dates]
 
-    def told_apart(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        found_rows = pd.concat(list(frames), ignore_index=True)
-        found_rows.columns = pd.Index([_PLACE, FAMILY, *names, _SIDE])
-        found = _cross_validated(found_rows, numbers, dates, rows, seed)
-        yield pd.DataFrame({"found": [json.dumps(found)]})
-
-    labels = [_PLACE, FAMILY, *[f"f{i}" for i in range(len(names))]]  # names may have any letter
-    plain = [part.toDF(*labels) for part in sides]
-    both = plain[0].withColumn(_SIDE, F.lit(0)).union(plain[1].withColumn(_SIDE, F.lit(1))).repartition(1)
-    found = both.mapInPandas(told_apart, "found string").collect()
-    out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
-    return out
+    both = sides[0].withColumn(_SIDE, F.lit(0)).union(sides[1].withColumn(_SIDE, F.lit(1)))
+    found: dict[str, Any] | None = in_one_task(both, lambda r: _cross_validated(r, numbers, dates, rows, seed))
+    return found
 
 
 def _kinds(schema: Schema, table: str, way: Way) -> dict[str, Kind]:
@@ -94,17 +84,17 @@ def _features(
     way: Way,
     owners: Mapping[str, str | None],
 ) -> DataFrame:
-    """Of a share of the rows _PLACE, which orders them by chance, FAMILY, numbers as doubles and categories as text."""
+    """Of a share of the rows PLACE, which orders them by chance, FAMILY, numbers as doubles and categories as text."""
     spec = schema.table(table)
     frame = frames[table].where(picked(spec, share))
     if way == "ancestors":
         above = with_ancestors(frame, frames, schema, table, owners, GENERATIONS)
-        return above.select(_PLACE, FAMILY, *[quote(c) for c in above.columns if c not in (_PLACE, FAMILY)])
+        return above.select(PLACE, FAMILY, *[quote(c) for c in above.columns if c not in (PLACE, FAMILY)])
     keys = sorted({p for t, fk in schema.children(table) if t != table for p in fk.parent_columns})
     values = [v.alias(c) for c, v in values_of(frame, spec).items()]
     place = row_hash(spec)
     own = frame.select(
-        place.alias(_PLACE), place.alias(FAMILY), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys]
+        place.alias(PLACE), place.alias(FAMILY), *values, *[F.col(quote(k)).alias(f"__key:{k}") for k in keys]
     )
     if way == "children":
         for child, fk in schema.children(table):
@@ -146,9 +136,9 @@ def _cross_validated(
     each = min(most, *rows[_SIDE].value_counts().reindex([0, 1], fill_value=0))
     if each < LEAST_ROWS:
         return None
-    rows = rows.sort_values([_SIDE, _PLACE], ignore_index=True).groupby(_SIDE).head(each)
+    rows = rows.sort_values([_SIDE, PLACE], ignore_index=True).groupby(_SIDE).head(each)
     y = rows[_SIDE].to_numpy()
-    x, of = _matrix(rows.drop(columns=[_SIDE, _PLACE, FAMILY]), numbers, dates, y == 0)
+    x, of = _matrix(rows.drop(columns=[_SIDE, PLACE, FAMILY]), numbers, dates, y == 0)
     chances, lost = np.zeros(len(y)), dict.fromkeys(of, 0.0)
     alone = rows[FAMILY].is_unique
     folds = (StratifiedKFold if alone else StratifiedGroupKFold)(FOLDS, shuffle=True, random_state=seed)

@@ -10,7 +10,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import as_text, row_hash, values_of
+from spark_synth.evaluation.columns import as_text, known, row_hash, values_of
 from spark_synth.schema.model import ForeignKey, Schema
 from spark_synth.schema.names import quote
 
@@ -61,10 +61,7 @@ def with_ancestors(
     family = F.col(PLACE)
     if top:
         keys = [F.col(quote(k)) for k in top]
-        known = F.lit(True)
-        for key in keys:
-            known = known & key.isNotNull()
-        family = F.when(known, F.xxhash64(*keys)).otherwise(family)
+        family = F.when(known(keys), F.xxhash64(*keys)).otherwise(family)
     return _without_keys(_with_above(own, frames, schema, table, generations).withColumn(FAMILY, family))
 
 

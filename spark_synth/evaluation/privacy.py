@@ -37,7 +37,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.evaluation.columns import picked, row_hash, values_of
+from spark_synth.evaluation.columns import enough, picked, row_hash, values_of
 from spark_synth.evaluation.copies import count_copies
 from spark_synth.evaluation.joins import FAMILY, GENERATIONS, PLACE, ancestors, kinds_of, with_ancestors
 from spark_synth.evaluation.sampled import HELD, LEAST_COLUMNS, SIDE, measure
@@ -46,7 +46,6 @@ from spark_synth.schema.model import Schema
 LEAST_ROWS = 50  # of either side
 LEVELS = ((95, "Excellent"), (91, "Very Good"), (80, "Good"), (67, "Normal"), (0, "Poor"))
 PARTS = ("nearness", "closest", "copies", "inference", "singling", "membership")
-MORE = 1.1  # times the rows that are wanted, as hashes pick about as many
 _SIDE_BY_SIDE = 4  # Spark jobs of small tables cost mostly waiting
 
 
@@ -138,7 +137,7 @@ class _Looking:
 
     def _way(self, table: str, bases: list[DataFrame], counts: list[int], generations: int) -> dict[str, Any] | None:
         """Figures of the rows with those that are so many generations above them."""
-        shares = [min(1.0, MORE * self.rows / max(1, n)) for n in counts]
+        shares = [enough(self.rows, n) for n in counts]
         spec = self.schema.table(table)
         every = self._both(table, bases, generations)
         if sum(map(len, kinds_of(every))) < LEAST_COLUMNS:

@@ -6,8 +6,7 @@ another are those of dependency discovery (Huhtala et al., 1999, TANE), without 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -19,6 +18,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation.columns import Role, as_number, as_text, leading, led_to, picked, role
+from spark_synth.evaluation.task import in_one_task
 from spark_synth.schema.model import ForeignKey, Kind, Schema
 
 LEAST_ROWS = 50  # complete ones, below which a rule may be chance
@@ -122,17 +122,11 @@ def _dates(fk: ForeignKey, schema: Schema, kinds: Mapping[str, str]) -> list[str
 def _found(sample: DataFrame, kinds: Mapping[str, str]) -> list[Rule]:
     """The rules of a sample, looked for in one Spark task."""
 
-    def look(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        parts = list(frames)
-        found = []
-        if parts:
-            seen = pd.concat(parts, ignore_index=True)
-            seen.columns = pd.Index(kinds)
-            found = [*_orders(seen, kinds), *_dependencies(seen, kinds)]
-        yield pd.DataFrame({"found": [json.dumps(found)]})
+    def look(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+        seen = rows.set_axis(list(kinds), axis=1).sort_values(list(kinds), na_position="first")
+        return [*_orders(seen, kinds), *_dependencies(seen, kinds)]
 
-    rows = sample.repartition(1).sortWithinPartitions(*sample.columns).mapInPandas(look, "found string").collect()
-    return [Rule(*each) for row in rows for each in json.loads(row["found"])]
+    return [Rule(*each) for each in in_one_task(sample, look) or []]
 
 
 def _orders(rows: pd.DataFrame, kinds: Mapping[str, str]) -> list[tuple[str, str, str]]:

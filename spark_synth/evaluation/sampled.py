@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_synth.evaluation.attacks import ATTACKS, LEAST, SECRETS, closest, excess, inference, membership, singling
 from spark_synth.evaluation.joins import FAMILY, PLACE, Joined, kinds_of
 from spark_synth.evaluation.near import PERCENTILE, Points, nearest, privacy_score, ranked
-from spark_synth.schema.names import quote
+from spark_synth.evaluation.task import in_one_task
 
 SIDE, HELD = "__side", "__held"  # 0 and 1: halves of the real rows, 2: synthetic ones; real rows that were held out
 LEAST_COLUMNS = 2  # that vary, or a row is a value that many may have
-LABELS = (PLACE, FAMILY, SIDE, HELD)
 
 
 def measure(
@@ -27,24 +23,16 @@ def measure(
     """Figures of `nearness`, `closest`, `inference`, `singling` and `membership` (None where there is nothing to tell),
     `rows` of either side and those held out, and `spreads`, by number: from the 10th to the 90th percentile.
 
-    rows: values in the form of `values_of` and LABELS, of which `most` of a side are used. direct: columns that P is
-    taken over, those of a row and of its parents, as where it was published. secrets: columns that may be guessed.
-    None where a side has fewer than `least` rows.
+    rows: values in the form of `values_of` and PLACE, FAMILY, SIDE and HELD, of which `most` of a side are used.
+    direct: columns that P is taken over, those of a row and of its parents, as where it was published. secrets:
+    columns that may be guessed. None where a side has fewer than `least` rows.
     """
     numbers, categories = kinds_of(rows)
-    names = [*numbers, *categories]
     chosen = [secrets[i] for i in np.unique(np.linspace(0, len(secrets) - 1, SECRETS).astype(int))] if secrets else []
-
-    def task(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        found = pd.concat(list(frames), ignore_index=True)
-        found.columns = pd.Index([*LABELS, *names])
-        figures = measured(found, numbers, categories, direct, chosen, most, least, seed)
-        yield pd.DataFrame({"found": [json.dumps(figures)]})
-
-    plain = rows.select(*LABELS, *[F.col(quote(n)).alias(f"f{i}") for i, n in enumerate(names)])
-    found = plain.repartition(1).mapInPandas(task, "found string").collect()
-    out: dict[str, Any] | None = json.loads(found[0]["found"]) if found else None
-    return out
+    found: dict[str, Any] | None = in_one_task(
+        rows, lambda r: measured(r, numbers, categories, direct, chosen, most, least, seed)
+    )
+    return found
 
 
 def measured(

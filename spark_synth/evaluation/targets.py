@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -12,14 +11,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.errors import UserError
-from spark_synth.evaluation.columns import Role, picked, role
-from spark_synth.evaluation.compatibility import learnt, model_compatibility
-from spark_synth.evaluation.joins import SAMPLE_ROWS, Joined, joined, kinds_of
+from spark_synth.evaluation.columns import Role, enough, picked, role
+from spark_synth.evaluation.compatibility import incompatible, learnt, model_compatibility
+from spark_synth.evaluation.joins import PLACE, SAMPLE_ROWS, Joined, joined, kinds_of
+from spark_synth.evaluation.task import in_one_task
 from spark_synth.schema.model import Schema
+from spark_synth.schema.names import quote
 
 MOST_COMBINED = 30  # rows that a row becomes, on average, where it is joined with combinations of those below it
 LEAST_ROWS = 50  # of every side
-_SIDE, _PLACE = "__side", "__place"
+_SIDE = "__side"
 
 
 def find_target(schema: Schema, name: str) -> tuple[str, str]:
@@ -59,23 +60,15 @@ def evaluate_target(
     below, left_out, combined = _below(one, schema, table)
     sides = []
     for frames in (one, other, synth):
-        share = min(1.0, 1.1 * SAMPLE_ROWS / max(1.0, combined * frames[table].count()))
+        share = enough(SAMPLE_ROWS, combined * frames[table].count())
         some = {**frames, table: frames[table].where(picked(schema.table(table), share))}
         sides.append(joined(some, schema, table, below))
     numbers, categories = kinds_of(sides[0])
-    names = sides[0].columns
-
-    def task(parts: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        found = pd.concat(list(parts), ignore_index=True)
-        found.columns = pd.Index([*names, _SIDE, _PLACE])
-        figures = _predicted(found, numbers, categories, f"{table}.{column}", seed)
-        yield pd.DataFrame({"found": [json.dumps(figures)]})
-
-    plain = [f"f{i}" for i in range(len(names))]  # names may have any letter
-    union = reduce(DataFrame.unionByName, [s.toDF(*plain).withColumn(_SIDE, F.lit(i)) for i, s in enumerate(sides)])
-    every = union.withColumn(_PLACE, F.xxhash64(*plain)).repartition(1)
-    found = every.mapInPandas(task, "found string").collect()
-    figures = json.loads(found[0]["found"]) if found else None
+    place = F.xxhash64(*[F.col(quote(c)) for c in sides[0].columns])
+    every = reduce(DataFrame.unionByName, [s.withColumn(_SIDE, F.lit(i)) for i, s in enumerate(sides)])
+    figures = in_one_task(
+        every.withColumn(PLACE, place), lambda r: _predicted(r, numbers, categories, f"{table}.{column}", seed)
+    )
     return None if figures is None else {"target": target, "table": table, **figures, "left_out": left_out}
 
 
@@ -97,7 +90,7 @@ def _below(frames: Mapping[str, DataFrame], schema: Schema, table: str) -> tuple
 def _predicted(
     rows: pd.DataFrame, numbers: list[str], categories: list[str], target: str, seed: int
 ) -> dict[str, Any] | None:
-    rows = rows[rows[target].notna()].sort_values([_PLACE, *numbers, *categories])
+    rows = rows[rows[target].notna()].sort_values([PLACE, *numbers, *categories])
     parts = [rows[rows[_SIDE] == side].head(SAMPLE_ROWS) for side in range(3)]
     each = min(len(parts[0]), len(parts[2]))
     if min(each, len(parts[1])) < LEAST_ROWS or parts[0][target].nunique() < 2:
@@ -105,7 +98,7 @@ def _predicted(
     one, other, synth = (Joined(p.head(each) if i != 1 else p, numbers, categories) for i, p in enumerate(parts))
     found = model_compatibility(one, other, synth, target, seed)
     reverse = learnt(other, one, one, target, seed)  # from another real sample
-    ceiling = {f"ceiling_mc_{k}": abs(1 - found[f"{k}_real"] / max(v, 1e-6)) for k, v in reverse.items() if k != "r2"}
+    ceiling = {f"ceiling_mc_{k}": incompatible(found[f"{k}_real"], v) for k, v in reverse.items() if k != "r2"}
     return {
         "rows": {"train": each, "test": len(other.rows)},
         **found,

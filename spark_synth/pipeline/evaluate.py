@@ -64,7 +64,7 @@ def evaluate_tables(
         for table, one in metrics["tables"].items():
             with tracker.nested(run, f"table:{table}", {"table": table}) as nested:
                 prefix = f"{table}/"
-                whole = flatten({**metrics, "tables": {table: one}})
+                whole = flatten({"summary": {}, "problems": [], "tables": {table: one}})
                 nested.log_metrics({k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)})
     manifest.update(state="evaluated", score=metrics["summary"].get("score"), problems=metrics.get("problems", []))
     return metrics
