@@ -3,7 +3,7 @@
     python -m bench.families DIR [DIR ...] --out OUT --judge COMMAND [--families ...] [--minutes 10] [--set ...]
     python -m bench.families --out OUT
 
-DIR holds tables and SDV metadata. Each family is run on each (`spark-synth run`, a name that is there is not run again)
+DIR holds tables and SDV metadata. Each family is trained on each and generates it once (what was measured is not again)
 and `COMMAND DIR TABLES --out FILE` writes a JSON file whose `summary` holds the figures of COLUMNS. They are metrics of
 one MLflow run for each database and family, experiment `families` of OUT/mlflow.db, from which the table is written;
 bench/families.json keeps what was measured elsewhere. Without DIR the table alone is written again.
@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mlflow.tracking import MlflowClient
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, TrackingSettings, load_config
 from spark_synth.encoding.codecs import CategoricalCodec
+from spark_synth.encoding.plan import How, TablePlan
 from spark_synth.pipeline.package import Package, load_package
 from spark_synth.pipeline.train import training_folder
 from spark_synth.tracking import Tracker
@@ -40,6 +42,7 @@ FAMILIES = {  # name in the table: options
     "copula": {"model.family": "copula"},
     "clustered": {"model.family": "clustered"},
 }
+OFTEN = 5  # real rows of a category that a table of as many rows should have again
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 COLUMNS = {  # of the table: what the judge calls it
     "shapes": "sdmetrics/quality/Column Shapes",
@@ -94,13 +97,16 @@ def _measure(args: argparse.Namespace, source: Path, out: Path, family: str) -> 
     tags = {"database": source.name, "family": family}
     if tracker.find(tags):
         return
-    folder = pipeline.run(config)
+    began = time.monotonic()
+    run_id = pipeline.train(config)
+    took = {"train_seconds": time.monotonic() - began}
+    folder = pipeline.generate(config, run_id)
     report = folder / "judge.json"
     judge = [*shlex.split(args.judge), str(source), str(folder / "tables"), "--out", str(report)]
     subprocess.run(judge, check=True, stdout=subprocess.DEVNULL)
     manifest = json.loads((folder / "manifest.json").read_text())
-    durations, rows = manifest["durations"], sum(t["rows"] for t in manifest["tables"].values())
-    took = {"train_seconds": durations["train"], "rows_per_second": rows / durations["generate"]}
+    rows = sum(t["rows"] for t in manifest["tables"].values())
+    took["rows_per_second"] = rows / manifest["durations"]["generate"]
     took["distinct"] = _distinct(load_package(training_folder(config) / "model"), folder / "tables")
     found = {k: v for k, v in {**json.loads(report.read_text())["summary"], **took}.items() if v is not None}
     with tracker.run(f"{source.name}-{family}", tags) as run:
@@ -114,8 +120,6 @@ def _config(args: argparse.Namespace, source: Path, output: Path, family: str) -
         "schema": source / "metadata.json",
         "output": output,
         "train.max_minutes": args.minutes,
-        "evaluate.ceiling": False,  # the judge does what is wanted here
-        "evaluate.detection_rows": 0,
         **FAMILIES[family],
     }
     told = [f"{k}={v}" for k, v in options.items()] + args.options
@@ -123,18 +127,24 @@ def _config(args: argparse.Namespace, source: Path, output: Path, family: str) -
 
 
 def _distinct(package: Package, tables: Path) -> float:
-    """The least share, over the columns of categories, of those above the rare threshold that were generated."""
+    """The least share, over the columns of categories, of the real ones of at least OFTEN rows that were generated."""
     shares = [1.0]
     for table, plan in package.plans.items():
         if plan.reference:
             continue
         made = DeltaTable(tables / table)
         written = {f.name for f in made.schema().fields}  # of columns that say the same one may be drawn for all
-        codecs = {v.column: v.codecs[0] for v in plan.values if len(v.codecs) == 1 and v.column in written}
-        wanted = {c: set(x.categories) for c, x in codecs.items() if isinstance(x, CategoricalCodec) and x.categories}
+        wanted = {column: often for column, often in _often(plan).items() if column in written and often}
         rows = made.to_pyarrow_table(columns=list(wanted))
         shares += [len(v & {str(r) for r in rows[c].unique().to_pylist()}) / len(v) for c, v in wanted.items()]
     return min(shares)
+
+
+def _often(plan: TablePlan) -> dict[str, set[str]]:
+    """The categories of at least OFTEN rows by the column they are in."""
+    codecs = {v.column: v.codecs[0] for v in plan.values if v.how is How.CATEGORY}
+    pairs = {c: zip(x.categories, x.counts, strict=True) for c, x in codecs.items() if isinstance(x, CategoricalCodec)}
+    return {column: {name for name, count in found if count >= OFTEN} for column, found in pairs.items()}
 
 
 def _kept(out: Path) -> dict[str, Any]:
