@@ -8,7 +8,7 @@ JAVA := $(shell "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | grep -Eq '
 DEMO_DATA := .demo/nycflights13/flights.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-slow lint bench bench-scale bench-joins clean
+.PHONY: help demo test test-fast test-slow lint bench bench-scale bench-evaluation bench-joins clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -36,6 +36,9 @@ bench: $(BIN)/.dev-installed ## measure feed, generation, memory and links; writ
 
 bench-scale: $(BIN)/.dev-installed ## more executors, more rows, a huge family, the demo at ten million flights: an hour
 	$(BIN)/python -m bench.scale $(ARGS)
+
+bench-evaluation: $(BIN)/.dev-installed ## time and memory of the evaluation of a million rows, and of ten
+	$(BIN)/python -m bench.evaluation $(ARGS)
 
 bench-joins: $(BIN)/.dev-installed ## ways to draw the pairs of a join table, compared: ARGS="DIR TABLE --minutes 2"
 	$(BIN)/python bench/many_to_many.py $(ARGS)

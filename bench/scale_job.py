@@ -3,6 +3,7 @@
 python -m bench.scale_job train CONFIG: the MLflow run id.
 python -m bench.scale_job generate CONFIG RUN_ID TABLE: as JSON, rows and seconds of every table, and the seconds in
 which Spark writes the rows of TABLE to Delta once more.
+python -m bench.scale_job evaluate CONFIG: the seconds of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from spark_synth import pipeline
@@ -33,8 +35,16 @@ def generated(config: RunConfig, run_id: str, table: str) -> str:
     return json.dumps({"tables": tables, "seconds": seconds, "plain": plain})
 
 
+def evaluated(config: RunConfig) -> str:
+    """The seconds of an evaluation."""
+    began = time.perf_counter()
+    pipeline.evaluate(config)
+    return str(time.perf_counter() - began)
+
+
+STAGES: dict[str, Callable[..., str]] = {"train": pipeline.train, "generate": generated, "evaluate": evaluated}
+
 if __name__ == "__main__":
     set_quiet(True)
     stage, path, *more = sys.argv[1:]
-    config = load_config(Path(path))
-    sys.stdout.write((pipeline.train(config) if stage == "train" else generated(config, *more)) + "\n")
+    sys.stdout.write(STAGES[stage](load_config(Path(path)), *more) + "\n")

@@ -86,6 +86,12 @@ def made(base: Path, run_id: str, table: str, name: str, executors: int = 2, **g
     return {**told["tables"][table], **more, "all": everything, "plain": told["plain"], "peaks": peaks}
 
 
+def evaluated(base: Path, name: str) -> dict[str, Any]:
+    """The evaluation of what `made` has made under a name: seconds, highest resident memory by role."""
+    said, peaks = watched(JOB, "evaluate", str(base / f"{name}.yaml"))
+    return {"seconds": float(said), "peaks": peaks}
+
+
 def removed(base: Path, name: str) -> None:
     """Make room: the rows of a generation go."""
     shutil.rmtree(Path(load_config(base / f"{name}.yaml").output) / name, ignore_errors=True)

@@ -23,6 +23,7 @@ FOLDS = 5
 COMMONEST = 50  # categories of a column that are told apart
 TOLD = 5  # features that are named
 _SIDE = "__side"
+_NULL, _OTHER, _NEW = "\x1fnull", "\x1fother", "\x1fnew"  # no \0: pandas compares text up to it only
 Way = Literal["alone", "children", "ancestors"]
 WAYS: tuple[Way, ...] = get_args(Way)
 
@@ -172,8 +173,7 @@ def _mixed(x: np.ndarray, columns: list[int], seed: int) -> np.ndarray:
 
 def _matrix(rows: pd.DataFrame, numbers: list[str], dates: list[str], real: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """float32 (n, D), and which feature each column is of: numbers, parts of dates (seconds since 1970), and a column
-    for each common category. The mean stands for a missing number, as where the method was published; categories that
-    no real row has are one together."""
+    for each category. The mean stands for a missing number, as where the method was published."""
     parts, of = [], []
     for name in rows.columns:
         if name in numbers:
@@ -181,13 +181,18 @@ def _matrix(rows: pd.DataFrame, numbers: list[str], dates: list[str], real: np.n
         elif name in dates:
             values = _parts_of(pd.to_datetime(rows[name], unit="s"))
         else:
-            text = rows[name].fillna("\0null")
-            text = text.where(text.isin(text[real].unique()), "\0new")
-            values = pd.DataFrame({c: text == c for c in text.value_counts().index[:COMMONEST]})
+            text = _commonest(rows[name].fillna(_NULL), real)
+            values = pd.DataFrame({c: text == c for c in text.unique()})
         values = values.astype(np.float32)
         parts.append(values.fillna(values.mean()).fillna(0).to_numpy())
         of += [name] * values.shape[1]
     return np.hstack(parts), of
+
+
+def _commonest(text: pd.Series, real: np.ndarray) -> pd.Series:
+    """The COMMONEST categories of both sides; the others are one that real rows have, and one that none has."""
+    common = text.isin(text.value_counts().index[:COMMONEST])
+    return text.where(common, text.isin(text[real].unique()).map({True: _OTHER, False: _NEW}))
 
 
 def _parts_of(dates: pd.Series) -> pd.DataFrame:

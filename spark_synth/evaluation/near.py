@@ -19,7 +19,7 @@ SIGNS = 16
 PERCENTILE = 5  # of what real rows have among themselves, below which a synthetic row is too near
 SETTLED = 4000  # rows above which one cut into halves is enough for a percentile
 CUTS = 5
-_NULL = "\0"
+_NULL = "\x1fnull"  # no \0: pandas compares text up to it only
 
 
 @dataclass(frozen=True)

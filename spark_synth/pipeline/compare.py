@@ -19,9 +19,16 @@ from spark_synth.progress import Progress
 from spark_synth.tracking import RunData, Tracker
 from spark_synth.whole import write_whole
 
-_UP = ("score", "shapes", "pairs", "degrees", "associations", "kept", "shape_mean", "pair_mean", "rows_per_second")
-_UP_BELOW = ("shape",)  # as in TABLE/shape/COLUMN
-_DOWN_ENDS = ("_ks", "mad", "_error", "orphans", "problems", "_keys", "copied", "c2st", "c2st_children", "seconds")
+_UP = (
+    *("score", "shapes", "pairs", "degrees", "associations", "kept", "shape_mean", "pair_mean", "rows_per_second"),
+    *("hop1", "hop2", "hop3", "rules"),
+)
+_UP_BELOW = ("shape", "quality")  # as in TABLE/shape/COLUMN
+_UP_FIRST = ("gates", "privacy", "khop")
+_DOWN_ENDS = (
+    *("_ks", "mad", "_error", "orphans", "problems", "_keys", "copied", "c2st", "c2st_children", "seconds"),
+    *("mc_auc", "mc_f1"),
+)
 _DOWN_BELOW = ("c2st",)
 _APART = ("system/", "rows")
 _STAGES = ("train", "generate", "evaluate")
@@ -124,7 +131,7 @@ def _way(name: str) -> int:
     """1 where more is better, -1 where less is, 0 where neither."""
     parts = name.split("/")
     above = parts[-2] if len(parts) > 1 else ""
-    if parts[-1] in _UP or above in _UP_BELOW or parts[0] == "gates":
+    if parts[-1] in _UP or above in _UP_BELOW or parts[0] in _UP_FIRST:
         return 1
     return -1 if parts[-1].endswith(_DOWN_ENDS) or above in _DOWN_BELOW else 0
 

@@ -89,6 +89,7 @@ def test_runs_are_shown_side_by_side() -> None:
                 {},
                 {"summary/score": 61.25, "summary/gap_ks": 0.1, "a/row_error": 0.2, "a/shape/<x>": 0.5, "a/rows": 12},
             ),
+            run("evaluate", {}, {"privacy/nearness": 98, "targets/a.y/mc_auc": 0.02, "a/quality/alone": 90}),
         ],
         [
             run("train", {"model.family": "gan", "seed": "0"}, {}),
@@ -97,6 +98,7 @@ def test_runs_are_shown_side_by_side() -> None:
                 {},
                 {"summary/score": 70, "summary/gap_ks": 0.3, "a/row_error": 0.1, "a/shape/<x>": 0.5, "a/odd": 1},
             ),
+            run("evaluate", {}, {"privacy/nearness": 91, "targets/a.y/mc_auc": 0.01, "a/quality/alone": 80}),
         ],
     ]
     found = compared(["one", "two"], stories)
@@ -105,8 +107,11 @@ def test_runs_are_shown_side_by_side() -> None:
         ("summary/gap_ks", ["0.1", "0.3"], {0}),
         ("summary/score", ["61.25", "70"], {1}),
         ("a/odd", ["-", "1"], set()),
+        ("a/quality/alone", ["90", "80"], {0}),
         ("a/row_error", ["0.2", "0.1"], {1}),
         ("a/shape/<x>", ["0.5", "0.5"], set()),
+        ("privacy/nearness", ["98", "91"], {0}),
+        ("targets/a.y/mc_auc", ["0.02", "0.01"], {1}),
     ]
     page = to_html(found)
     assert "<td class=best>70</td>" in page and "a/shape/&lt;x&gt;" in page and "<x>" not in page
