@@ -41,6 +41,23 @@ def read_file_table(spark: SparkSession, folder: str, format_: str, table: str) 
     raise UserError(f"table {table!r} has no data: looked for {', '.join(dict.fromkeys(tried))}")
 
 
+def list_file_tables(spark: SparkSession, folder: str, format_: str) -> list[str]:
+    """Names of the tables in a folder: those that `read_file_table` finds."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    place = jvm.org.apache.hadoop.fs.Path(folder)
+    files = place.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).listStatus(place)
+    found = [(f.getPath().getName(), bool(f.isDirectory())) for f in files]
+    names = set()
+    for name, is_folder in found:
+        stem = re.sub(r"(\.csv|\.csv\.gz|\.parquet|\.delta)$", "", name)
+        paths = [path for path, _ in _candidates(folder, format_, stem)]
+        tells = stem != name or (is_folder and (format_ == "parquet" or exists(spark, f"{folder}/{name}/_delta_log")))
+        if tells and not name.startswith((".", "_")) and f"{folder.rstrip('/')}/{name}" in paths:
+            names.add(stem)
+    return list(names)
+
+
 def read_table_at(spark: SparkSession, path: str) -> RawTable:
     """The table at that very path, by what it is: a Delta folder, CSV by its name, else Parquet."""
     if exists(spark, f"{path}/_delta_log"):

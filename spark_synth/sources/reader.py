@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column as SparkColumn
@@ -18,22 +17,21 @@ from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import Kind, Orphans, Schema
 from spark_synth.schema.orphans import check_kept_orphans
 from spark_synth.schema.overlap import mark_shared
-from spark_synth.sources.files import RawTable, read_file_table
+from spark_synth.sources.files import RawTable
 from spark_synth.sources.gathered import gather
 from spark_synth.sources.integrity import Edge, orphan_keys, repair_orphans
+from spark_synth.sources.listing import read_table
 from spark_synth.sources.parsing import cast_to
 from spark_synth.sources.partly import mark_partly
 from spark_synth.sources.paths import mark_repeated
 from spark_synth.sources.sample import sample_tables
-from spark_synth.sources.spark_util import any_null, col, exists, measure, run_parallel
-from spark_synth.sources.sqlite import read_sqlite_table
+from spark_synth.sources.spark_util import absolute, any_null, col, exists, measure, run_parallel
 from spark_synth.sources.types import BAD, ColumnType, column_type, level, needs_level, settle_types, source_type
 
 if TYPE_CHECKING:
     from spark_synth.config import SourceSettings
 
 _LOG = logging.getLogger(__name__)
-_SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 
 
 @dataclass
@@ -63,16 +61,10 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     """
     check_schema(schema)
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")  # a value that does not parse is NULL, no failure
-    path = _absolute(source.path)
-    if not exists(spark, path):
+    if not exists(spark, absolute(source.path)):
         raise UserError(f"source.path {source.path} does not exist")
     names = list(schema.tables)
-    sqlite = source.format == "sqlite" or (source.format == "auto" and path.endswith(_SQLITE_SUFFIXES))
-
-    def read(name: str) -> RawTable:
-        return read_sqlite_table(spark, path, name) if sqlite else read_file_table(spark, path, source.format, name)
-
-    raws = dict(zip(names, run_parallel(spark, read, names), strict=True))
+    raws = dict(zip(names, run_parallel(spark, lambda n: read_table(spark, source, n), names), strict=True))
     schema = _align(schema, raws)
     profiles = dict(zip(names, run_parallel(spark, lambda n: _profile(n, raws[n], schema), names), strict=True))
     types = settle_types(schema, {(n, c): t for n, p in profiles.items() for c, t in p.types.items()})
@@ -95,11 +87,6 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
         _kept_orphans(spark, database)
     check_kept_orphans(database.schema)
     return database
-
-
-def _absolute(path: str) -> str:
-    """A local path made absolute, so that it does not hang on the JVM's idea of the working folder."""
-    return path if ":/" in path else str(Path(path).absolute())
 
 
 def _align(schema: Schema, raws: dict[str, RawTable]) -> Schema:

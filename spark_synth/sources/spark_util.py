@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
 from pyspark.sql import Column, Row, SparkSession
@@ -13,7 +14,7 @@ from pyspark.util import inheritable_thread_target
 
 from spark_synth.schema.names import quote
 
-__all__ = ["any_null", "col", "exists", "latest_version", "measure", "quote", "run_parallel"]
+__all__ = ["absolute", "any_null", "col", "exists", "latest_version", "measure", "quote", "run_parallel"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,6 +46,11 @@ def run_parallel(spark: SparkSession, work: Callable[[T], R], items: Iterable[T]
     """`work` of every item, in threads that keep the session's job properties; results in the order of the items."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(inheritable_thread_target(work), items))
+
+
+def absolute(path: str) -> str:
+    """A local path made absolute, so that it does not hang on the JVM's idea of the working folder."""
+    return path if ":/" in path else str(Path(path).absolute())
 
 
 def exists(spark: SparkSession, path: str) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
 
@@ -19,8 +22,41 @@ from spark_synth.sources.files import RawTable
 from spark_synth.sources.spark_util import quote
 
 _DRIVER = "org.sqlite.JDBC"
+_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 _TEXT = re.compile(r"CHAR|CLOB|TEXT|STRING", re.IGNORECASE)  # SQLite's own rule, and the common misnomer STRING
+
+
+@dataclass(frozen=True)
+class DeclaredKeys:
+    """What a source says of a table's keys: the columns of the primary key, and of each foreign key its columns, the
+    parent and the parent's columns (empty: those of its primary key)."""
+
+    primary: tuple[str, ...] = ()
+    foreign: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
+
+
+def is_sqlite(format_: str, path: str) -> bool:
+    """Whether a source is a SQLite file."""
+    return format_ == "sqlite" or (format_ == "auto" and path.endswith(_SUFFIXES))
+
+
+def list_sqlite_tables(path: str) -> list[str]:
+    """Names of the tables of a file."""
+    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return [name for (name,) in _asked(path, names)]
+
+
+def declared_keys(path: str, table: str) -> DeclaredKeys:
+    """The keys that a table declares."""
+    columns = _asked(path, "SELECT name, pk FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", table)
+    parts = _asked(path, 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq', table)
+    foreign = []
+    for _, group in groupby(parts, key=lambda part: part[0]):
+        each = list(group)
+        theirs = tuple(to for _, _, _, to in each if to is not None)
+        foreign.append((tuple(own for _, _, own, _ in each), str(each[0][1]), theirs))
+    return DeclaredKeys(tuple(name for name, _ in columns), tuple(foreign))
 
 
 def read_sqlite_table(spark: SparkSession, path: str, table: str) -> RawTable:
@@ -43,17 +79,22 @@ def read_sqlite_table(spark: SparkSession, path: str, table: str) -> RawTable:
 
 def _declared_types(path: str, table: str) -> dict[str, str]:
     """Declared type of every column, from the file's own catalogue."""
+    columns = _asked(path, "SELECT name, type FROM pragma_table_info(?)", table)
+    if not columns:
+        tables = _asked(path, "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+        raise UserError(f"table {table!r} is not in {path}{suggestion(table, (t for (t,) in tables))}")
+    return dict(columns)
+
+
+def _asked(path: str, query: str, *values: str) -> list[Any]:
+    """The rows of a query of the file's own catalogue."""
     if not Path(path).is_file():
         raise UserError(f"source {path} does not exist")
     try:
         with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
-            tables = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+            return connection.execute(query, values).fetchall()
     except sqlite3.DatabaseError as e:
         raise UserError(f"source {path} cannot be read as a SQLite file: {e}") from None
-    if not columns:
-        raise UserError(f"table {table!r} is not in {path}{suggestion(table, (t for (t,) in tables))}")
-    return dict(columns)
 
 
 def _require_driver(spark: SparkSession) -> None:

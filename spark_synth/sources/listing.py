@@ -1,0 +1,41 @@
+"""What a source holds where no schema tells: the names of its tables, each as it is, and the keys that it declares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import SparkSession
+
+from spark_synth.errors import UserError
+from spark_synth.sources.files import RawTable, list_file_tables, read_file_table
+from spark_synth.sources.spark_util import absolute, exists
+from spark_synth.sources.sqlite import DeclaredKeys, declared_keys, is_sqlite, list_sqlite_tables, read_sqlite_table
+
+if TYPE_CHECKING:
+    from spark_synth.config import SourceSettings
+
+
+def list_tables(spark: SparkSession, source: SourceSettings) -> list[str]:
+    """Names of all tables, sorted; UserError where there is no source, or nothing in it."""
+    path = absolute(source.path)
+    if not exists(spark, path):
+        raise UserError(f"source.path {source.path} does not exist")
+    sqlite = is_sqlite(source.format, path)
+    names = list_sqlite_tables(path) if sqlite else list_file_tables(spark, path, source.format)
+    if not names:
+        raise UserError(f"source.path {source.path} holds no table (source.format is {source.format})")
+    return sorted(names)
+
+
+def read_table(spark: SparkSession, source: SourceSettings, name: str) -> RawTable:
+    """One table as its source gives it."""
+    path = absolute(source.path)
+    if is_sqlite(source.format, path):
+        return read_sqlite_table(spark, path, name)
+    return read_file_table(spark, path, source.format, name)
+
+
+def keys_of(source: SourceSettings, name: str) -> DeclaredKeys:
+    """The keys that the source declares of a table; files declare none."""
+    path = absolute(source.path)
+    return declared_keys(path, name) if is_sqlite(source.format, path) else DeclaredKeys()
