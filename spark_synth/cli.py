@@ -55,6 +55,21 @@ def discover(
 
 
 @app.command()
+def approve(
+    schema: Annotated[Path, typer.Argument(help="The reviewed schema file.")],
+    conf: Conf,
+    overrides: Overrides = None,
+    debug: Debug = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold a reviewed schema against the source and mark it approved."""
+    config = _begin(conf, overrides, debug, quiet)
+    from spark_synth import pipeline
+
+    _result(pipeline.approve(config, schema))
+
+
+@app.command()
 def plan(
     conf: Conf, approve: Approve = False, overrides: Overrides = None, debug: Debug = False, quiet: Quiet = False
 ) -> None:

@@ -18,9 +18,10 @@ DIRECT = {
     "__main__": {"cli"},
     "api": {"pipeline", "schema"},
     "jobs": {"cli", "pipeline"},
-    "pipeline": {"sources", "sinks", "training", "generation", "evaluation", "tracking", "session", "sampler"},
+    "pipeline": {"discovery", "sinks", "training", "generation", "evaluation", "tracking", "session", "sampler"},
     "sampler": {"generation", "session"},  # what a model in MLflow runs: no more than it needs
     "schema": set[str](),
+    "discovery": {"sources"},
     "sources": {"schema"},
     "sinks": {"schema"},
     "encoding": {"schema"},

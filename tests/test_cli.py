@@ -16,7 +16,8 @@ from spark_synth.errors import GateError, RunError, UserError
 from tests.places import REPOSITORY as ROOT
 
 CONF = str(ROOT / "conf" / "local.yaml")
-COMMANDS = ["discover", "plan", "train", "generate", "evaluate", "promote", "export", "run"]
+MORE = {"approve": ["s.yaml"], "export": ["--to", "x"]}  # what these ask for besides
+COMMANDS = ["approve", "discover", "plan", "train", "generate", "evaluate", "promote", "export", "run"]
 
 
 class Pipeline(ModuleType):
@@ -37,6 +38,10 @@ class Pipeline(ModuleType):
     def discover(self, config: RunConfig, out: Path | None) -> Path:
         self._called(config, out)
         return Path("schema.yaml")
+
+    def approve(self, config: RunConfig, schema: Path) -> Path:
+        self._called(config, schema)
+        return schema
 
     def plan(self, config: RunConfig, approve: bool) -> None:
         self._called(config, approve)
@@ -92,6 +97,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
         (["evaluate"], "out/x"),
         (["run"], "out/x"),
         (["discover"], "schema.yaml"),
+        (["approve", "s.yaml"], "s.yaml"),
     ],
 )
 def test_last_line_of_stdout(
@@ -179,7 +185,7 @@ def test_help_needs_neither_spark_nor_torch() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_job_scripts_take_the_same_flags(command: str) -> None:
     ran = subprocess.run(
-        [sys.executable, f"jobs/{command}.py", "--conf", "nope.yaml", *(["--to", "x"] if command == "export" else [])],
+        [sys.executable, f"jobs/{command}.py", "--conf", "nope.yaml", *MORE.get(command, [])],
         capture_output=True,
         text=True,
         check=False,

@@ -10,19 +10,27 @@ KEY_WORDS = frozenset(
 _SAME = ("report", "parent", "manager", "supervisor", "superior", "boss", "mentor", "predecessor", "previous", "next")
 _ROLES = frozenset({"rep", "agent", "manager", "staff", "seller", "supervisor", "assignee", "approver", "driver"})
 _PEOPLE = frozenset({"employee", "staff", "user", "person", "people", "worker", "personnel", "member"})
+_NO_KEYS = frozenset(
+    {
+        *("valid", "invalid", "avoid", "solid", "rapid", "fluid", "liquid", "acid", "humid", "hybrid", "covid"),
+        *("android", "afraid", "prepaid", "unpaid", "monkey", "hockey", "turkey", "whiskey", "jockey"),
+    }
+)
 _LEAST_PREFIX = 3  # letters in which an abbreviation agrees with a word: emp, employee
 
 
 def words(name: str) -> tuple[str, ...]:
     """Lower-case words of a name, each in the singular: `CustomerIDs`, `customer_ids` -> customer, id."""
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?:[a-rt-z]|s[a-z]))", " ", name)
     return tuple(_singular(w.lower()) for w in re.findall(r"[^\W_]+", parted))
 
 
 def is_key_like(name: str) -> bool:
     """Whether a name ends like that of a key."""
     found = words(name)
-    return bool(found) and (found[-1] in KEY_WORDS or re.search(r"[a-z]{2}(id|key|uuid|guid)$", found[-1]) is not None)
+    if not found or found[-1] in KEY_WORDS:
+        return bool(found)
+    return re.search(r"[a-z]{3}(id|key|uuid|guid)$", found[-1]) is not None and found[-1] not in _NO_KEYS
 
 
 def core(name: str) -> tuple[str, ...]:
@@ -65,6 +73,8 @@ def _short(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 
 def _singular(word: str) -> str:
+    if word == "ids":
+        return "id"
     if len(word) > 3 and word.endswith("ies"):
         return word[:-3] + "y"
     if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):

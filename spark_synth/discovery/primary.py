@@ -6,7 +6,8 @@ decide between them (the evidence of Jiang and Naumann, Holistic primary key and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -33,10 +34,15 @@ class FoundKey:
     evidence: str
 
 
-def single_key(raw: RawTable, columns: Sequence[Look], tables: Collection[str]) -> FoundKey | None:
-    """The column that is the key of a table; None where none looks like one. tables: names of all tables."""
-    leading = _leading(columns, tables)
-    scored = ((_score(c) - (JOINING if c.name in leading else 0.0), c) for c in columns if _could_be(c))
+def single_key(raw: RawTable, columns: Sequence[Look], looks: Mapping[str, Sequence[Look]]) -> FoundKey | None:
+    """The column that is the key of a table; None where none looks like one. looks: the columns of all tables."""
+    leading = _leading(columns, looks)
+    named = Counter(c.name.lower() for table in looks.values() for c in table)
+    scored = (
+        (_score(c, named[c.name.lower()] > 1) - (JOINING if c.name in leading else 0.0), c)
+        for c in columns
+        if _could_be(c)
+    )
     ranked = sorted(scored, key=lambda each: (-each[0], each[1].place))
     for score, c in ranked:
         if score >= LEAST and _distinct(raw, [c]) == c.rows:
@@ -80,14 +86,17 @@ def _could_be(c: Look) -> bool:
     return whole and c.longest <= LONGEST and c.holds in (Holds.WHOLE, Holds.TEXT)
 
 
-def _score(c: Look) -> float:
+def _score(c: Look, shared: bool) -> float:
+    """How much a unique column looks like a key. shared: another table has a column of its name."""
     score = 0.3 if is_key_like(c.name) else 0.0
     if core(c.name) in ((), words(c.table)) or likeness(c.name, c.table, c.name) >= 1.0:
         score = 0.5  # `id`, or called like the table
     score += {0: 0.2, 1: 0.05}.get(c.place, 0.0)
     if c.holds is Holds.WHOLE:
         return score + 0.2 + (0.1 if _dense(c) else 0.0)
-    return score + (0.0 if any(" " in v for v in c.sample) else 0.15)
+    if any(" " in v for v in c.sample):
+        return score - 0.3
+    return score + 0.15 + (0.15 if shared and c.place == 0 else 0.0)
 
 
 def _dense(c: Look) -> bool:

@@ -2,6 +2,6 @@
 
 from spark_synth.pipeline.compare import compare
 from spark_synth.pipeline.promote import promote
-from spark_synth.pipeline.stages import discover, evaluate, export, generate, plan, run, train
+from spark_synth.pipeline.stages import approve, discover, evaluate, export, generate, plan, run, train
 
-__all__ = ["compare", "discover", "evaluate", "export", "generate", "plan", "promote", "run", "train"]
+__all__ = ["approve", "compare", "discover", "evaluate", "export", "generate", "plan", "promote", "run", "train"]

@@ -17,6 +17,7 @@ from rich.console import Console
 from spark_synth.config import RunConfig
 from spark_synth.errors import UserError
 from spark_synth.evaluation.targets import check_targets
+from spark_synth.pipeline.discover import approve_schema, discover_schema
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.failures import plainly
 from spark_synth.pipeline.families import check_families, with_families
@@ -114,9 +115,20 @@ class Workshop:
         return source.format == "sqlite" or source.path.endswith((".sqlite", ".db", ".sqlite3"))
 
 
+@plainly
 def discover(config: RunConfig, out: Path | None) -> Path:
-    """Not in this release."""
-    raise UserError("discover is not available yet: declare the schema in YAML (conf/demo.schema.yaml is an example)")
+    """Propose a schema from the tables alone, for review; the path of its file."""
+    shop = Workshop(config)
+    shop.progress.stage("discover the schema")
+    return discover_schema(shop.spark, config, out, shop.progress.note)
+
+
+@plainly
+def approve(config: RunConfig, schema: Path) -> Path:
+    """Hold a reviewed schema file against the data and mark it approved; its path."""
+    shop = Workshop(config)
+    shop.progress.stage("hold the schema against the source")
+    return approve_schema(shop.spark, config, schema, shop.progress.note)
 
 
 def export(config: RunConfig, to: str, prefix: str) -> None:
