@@ -81,10 +81,10 @@ _THING = frozenset(
     }
 )
 _WORDS: tuple[tuple[frozenset[str], str], ...] = (
-    (frozenset({"firstname", "forename", "givenname"}), "first_name"),
+    (frozenset({"fullname", "fullgiven"}), "name"),
+    (frozenset({"firstname", "forename", "givenname", "middlename"}), "first_name"),
     (frozenset({"lastname", "surname", "familyname"}), "last_name"),
     (frozenset({"username", "login"}), "user_name"),
-    (frozenset({"fullname"}), "name"),
     (frozenset({"company", "employer", "firm", "organisation", "organization"}), "company"),
     (frozenset({"country", "nationality"}), "country"),
     (frozenset({"city", "town", "municipality"}), "city"),

@@ -22,6 +22,7 @@ LEAST = 0.45  # score of a key that is proposed
 NEARLY = 0.95  # of the rows that must be distinct by sketch before they are counted
 MOST_COLUMNS, MOST_PARTS = 8, 4  # of a composite key: columns that are tried, and those of one key
 LONGEST = 64  # characters of a key
+NAMED, LED = 0.95, 0.65  # likeness of a column and its own table, or one that it leads to
 JOINING = 0.4  # what a column loses that is called like another table, in a table that joins several
 
 
@@ -76,8 +77,13 @@ def composite_key(raw: RawTable, columns: Sequence[Look], linked: set[str]) -> F
 
 def _leading(columns: Sequence[Look], tables: Collection[str]) -> set[str]:
     """Columns called like other tables, where there are two or more: each of them may be unique by chance."""
-    others = {words(t) for t in tables if columns and t != columns[0].table}
-    found = {c.name for c in columns if core(c.name) in others}
+    found = set()
+    for c in columns:
+        own = likeness(c.name, c.table, "id")
+        other = max((likeness(c.name, t, "id") for t in tables if t != c.table), default=0.0)
+        composed = len(words(c.table)) > 1 and own < NAMED  # the beginning of such a name says nothing
+        if is_key_like(c.name) and other >= LED and (composed or other > own):
+            found.add(c.name)
     return found if len(found) > 1 else set()
 
 
