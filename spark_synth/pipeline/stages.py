@@ -38,7 +38,7 @@ from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.graph import explain_owners
 from spark_synth.schema.overlap import mark_shared
 from spark_synth.session import SQLITE_PACKAGE, build_session
-from spark_synth.sources import Database, open_database
+from spark_synth.sources import Database, is_sqlite, open_database
 from spark_synth.tracking import Tracker
 
 CONF = {"spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "4096"}
@@ -60,7 +60,8 @@ class Workshop:
     def spark(self) -> SparkSession:
         """The Spark session."""
         if self._spark is None:
-            extra = [SQLITE_PACKAGE] if self._is_sqlite() else []
+            source = self.config.source
+            extra = [SQLITE_PACKAGE] if is_sqlite(source.format, source.path) else []
             self._spark = build_session(self.config.spark, extra)
             for key, value in CONF.items():
                 self._spark.conf.set(key, value)
@@ -109,10 +110,6 @@ class Workshop:
     def package(self, manifest: Manifest) -> Package:
         """The training that a database is, or is to be, generated from."""
         return package_of(self.config, self.tracker, manifest.data["run_id"])
-
-    def _is_sqlite(self) -> bool:
-        source = self.config.source
-        return source.format == "sqlite" or source.path.endswith((".sqlite", ".db", ".sqlite3"))
 
 
 @plainly

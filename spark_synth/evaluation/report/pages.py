@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from spark_synth.evaluation.report import charts, heat, risk, view, words
 from spark_synth.evaluation.report.diagram import Face, diagram
+from spark_synth.evaluation.report.environment import asset, templates
 from spark_synth.evaluation.report.files import file_names
 from spark_synth.evaluation.report.keys import Keys, keys_of
 from spark_synth.schema.model import Schema
@@ -43,8 +40,8 @@ def write_report(
     pages.mkdir(parents=True, exist_ok=True)
     for old in pages.glob("*.html"):
         old.unlink()
-    for asset in ("style.css", "report.js"):
-        (folder / asset).write_text(_asset(asset), encoding="utf-8")
+    for name in ("style.css", "report.js"):
+        (folder / name).write_text(asset(name), encoding="utf-8")
     environment = _environment(metrics, about, tables, queries)
     keys = keys_of(schema, metrics["tables"])
     (folder / "privacy.html").write_text(environment.get_template("privacy.html.j2").render(), encoding="utf-8")
@@ -119,17 +116,9 @@ def _environment(
     queries: Sequence[Mapping[str, Any]],
 ) -> Environment:
     """Templates with all that every page needs."""
-    environment = Environment(
-        loader=PackageLoader("spark_synth.evaluation.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = templates()
     names = ("percent", "score", "points", "figure", "count", "grade", "shade", "title")
     environment.filters |= {name: getattr(words, name) for name in names}
-    script = _asset("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {
         "chart": charts.chart,
         "dumbbells": charts.dumbbells,
@@ -152,13 +141,6 @@ def _environment(
         "pages": {t["name"]: t["href"] for t in tables},
         "queries": queries,
         "many_queries": len(queries) > _MANY_QUERIES,
-        "style": Markup(_asset("style.css")),
-        "script": Markup(script),
-        "digest": digest,
         "root": "",
     }
     return environment
-
-
-def _asset(name: str) -> str:
-    return (files("spark_synth.evaluation.report") / "assets" / name).read_text(encoding="utf-8")

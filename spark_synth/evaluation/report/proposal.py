@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from spark_synth.evaluation.report.diagram import Face, diagram
+from spark_synth.evaluation.report.environment import templates
 from spark_synth.evaluation.report.keys import keys_of
 from spark_synth.schema.model import Schema
 from spark_synth.whole import write_whole
@@ -24,20 +19,16 @@ def write_proposal(schema: Schema, told: Mapping[tuple[str, str], str], rows: Ma
     keys = keys_of(schema, {t: {"fk": {}} for t in schema.tables})
     names = {t: f"table-{i}" for i, t in enumerate(schema.tables)}
     faces = {t: Face("none", f"{rows[t]:,}", f"#{names[t]}", f"{rows[t]:,} rows") for t in schema.tables}
-    package = "spark_synth.evaluation.report"
-    environment = Environment(
-        loader=PackageLoader(package), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    script = (files(package) / "assets" / "report.js").read_text(encoding="utf-8")
-    page = environment.get_template("proposal.html.j2").render(
-        schema=schema,
-        names=names,
-        rows=rows,
-        told=told,
-        doubtful=DOUBTFUL,
-        diagram=diagram(keys, faces, "Tables and proposed keys"),
-        style=Markup((files(package) / "assets" / "style.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    page = (
+        templates()
+        .get_template("proposal.html.j2")
+        .render(
+            schema=schema,
+            names=names,
+            rows=rows,
+            told=told,
+            doubtful=DOUBTFUL,
+            diagram=diagram(keys, faces, "Tables and proposed keys"),
+        )
     )
     write_whole(path, lambda p: p.write_text(page, encoding="utf-8"))
