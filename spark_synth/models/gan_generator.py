@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.batch import ABSENT, FamilyBatch, of_sibling
 from spark_synth.models.gan_columns import MixedColumns, one_hot, straight_through
 from spark_synth.models.position import place_sum, place_tables
-from spark_synth.models.shared import CodeTable, code_index, code_offsets
+from spark_synth.models.running import running_sum
+from spark_synth.models.shared import CodeTable, code_index, code_offsets, places
 from spark_synth.models.spec import GanSpec, GeneratorSpec
 from spark_synth.models.temporal import TemporalConv
 
@@ -77,7 +78,8 @@ class Generator(nn.Module):
                 self.window = nn.Linear(WINDOW * hidden, hidden)
             else:
                 self.memory = nn.LSTMCell(hidden, hidden)
-        self.inner = nn.ModuleList([nn.Linear(hidden, head) for _ in columns.drawn])
+        self.inner = nn.Parameter(torch.randn(len(columns.drawn), hidden, head) * math.sqrt(1 / hidden))
+        self.inner_bias = nn.Parameter(torch.full((len(columns.drawn), 1, head), 0.1))
         self.heads = nn.ModuleList([columns.head(j, head) for j in columns.drawn])
 
     @property
@@ -90,13 +92,13 @@ class Generator(nn.Module):
         batch: FamilyBatch,
         context: Tensor,
         condition: Tensor,
-        known: Tensor | bool = False,
+        known: Tensor | None = None,
         generator: torch.Generator | None = None,
         noise: tuple[Tensor, Tensor] | None = None,
     ) -> Made:
         """Rows in the place of those of `batch`, of whose codes it sees: where sub-columns apply, the fixed ones, and
-        those of the rows and sub-columns in `known`, bool (N, C), or of all or none. noise: of families (B, Z) and rows
-        (N, Z), drawn where it is not given."""
+        those of the rows and sub-columns in `known`, bool (N, C). noise: of families (B, Z) and rows (N, Z), drawn
+        where it is not given."""
         noise = noise or self.draw_noise(len(batch.lengths), batch.rows, generator)
         origin = self.origin(context, condition, noise[0])
         rows = self.rows(origin, batch, noise[1])
@@ -104,6 +106,24 @@ class Generator(nn.Module):
         if not self.spec.recurrent:
             return self.row(rows, tables, batch.codes, known, None, generator)
         return self._steps(rows, tables, batch, known, generator)
+
+    def told(
+        self, batch: FamilyBatch, context: Tensor, condition: Tensor, noise: tuple[Tensor, Tensor]
+    ) -> list[Tensor]:
+        """Logits (N, K) of each drawn sub-column where all rows and sub-columns before it are those of `batch`: what
+        `forward` comes to if all is known, but for all rows at once."""
+        index = code_index(batch.codes, self.offsets).index_select(1, places(tuple(self.columns.drawn), context.device))
+        weight, position = self.value(), batch.position()
+        rows = self.rows(self.origin(context, condition, noise[0]), batch, noise[1])
+        if self.spec.recurrent:
+            before = of_sibling(F.embedding_bag(index, weight, mode="sum"), position, 0)
+            rows = self._recall_all(rows, before, batch)
+        layers = torch.baddbmm(self.inner_bias, running_sum(weight, rows, index.T.contiguous()), self.inner)
+        if self.spec.recurrent:
+            table = self.same_before()
+            layers = layers + F.embedding(of_sibling(index, position, len(table) - 1).T, table)
+        layers = F.leaky_relu(layers, 0.2)
+        return [head(layer) for head, layer in zip(self.heads, layers, strict=True)]
 
     def draw_noise(self, families: int, rows: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Of families (B, Z) and of rows (N, Z)."""
@@ -150,7 +170,7 @@ class Generator(nn.Module):
         running: Tensor,
         tables: list[Tensor],
         codes: Tensor,
-        known: Tensor | bool,
+        known: Tensor | None,
         direct: list[Tensor] | None,
         generator: torch.Generator | None,
     ) -> Made:
@@ -158,11 +178,8 @@ class Generator(nn.Module):
         made = Made([], [])
         for i, j in enumerate(self.columns.drawn):
             logits = self.logits(i, running, None if direct is None else direct[i])
-            if known is True:
-                chosen = one_hot(codes[:, j], self.spec.cards[j])
-            else:
-                chosen = straight_through(logits, generator) * (codes[:, j] != ABSENT)[:, None]
-            if isinstance(known, Tensor):
+            chosen = straight_through(logits, generator) * (codes[:, j] != ABSENT)[:, None]
+            if known is not None:
                 chosen = torch.where(known[:, j, None], one_hot(codes[:, j], self.spec.cards[j]), chosen)
             running = running + chosen @ tables[i]
             made.chosen.append(chosen)
@@ -171,7 +188,7 @@ class Generator(nn.Module):
 
     def logits(self, i: int, running: Tensor, direct: Tensor | None) -> Tensor:
         """(n, K) of the i-th drawn sub-column; direct (n, head): what the row before adds."""
-        layer = self.inner[i](F.leaky_relu(running, 0.2))
+        layer = F.relu(running) @ self.inner[i] + self.inner_bias[i]
         out: Tensor = self.heads[i](F.leaky_relu(layer if direct is None else layer + direct, 0.2))
         return out
 
@@ -180,25 +197,37 @@ class Generator(nn.Module):
         ends = [sum(self.spec.cards[: j + 1]) for j in self.columns.drawn]
         return [whole[end - self.spec.cards[j] : end] for j, end in zip(self.columns.drawn, ends, strict=True)]
 
+    def _recall_all(self, rows: Tensor, before: Tensor, batch: FamilyBatch) -> Tensor:
+        """(N, H): as `recall`, for all rows of families; before (N, H)."""
+        if self.convolved:
+            position = batch.position()[:, None]
+            seen = [torch.where(position >= k, torch.roll(before, k, 0), 0.0) for k in range(WINDOW)]
+            out: Tensor = self.recalled(F.leaky_relu(self.window(torch.cat(seen, 1)), 0.2))
+            return rows + out
+        state: State | None = None
+        at, parts = _steps_of(batch), []
+        for now in at:
+            state = None if state is None else (state[0][: len(now)], state[1][: len(now)])
+            state = self.memory(rows[now] + before[now], state)
+            parts.append(state[0])
+        out = self.recalled(torch.cat(parts)[torch.cat(at).argsort()])
+        return rows + out
+
     def _steps(
         self,
         rows: Tensor,
         tables: list[Tensor],
         batch: FamilyBatch,
-        known: Tensor | bool,
+        known: Tensor | None,
         generator: torch.Generator | None,
     ) -> Made:
-        """Row by row; the longest families come first, so that those under way are always the first ones."""
-        order = batch.lengths.argsort(descending=True, stable=True)
-        first = (torch.cumsum(batch.lengths, 0) - batch.lengths)[order]
-        lengths = batch.lengths[order].cpu()
+        """Row by row."""
         direct_tables = self.tables(self.same_before())
         parts: list[Made] = []
-        at: list[Tensor] = []
         state: State | None = None
-        for step in range(batch.longest):
-            active = int((lengths > step).sum())
-            now = first[:active] + step
+        at = _steps_of(batch)
+        for now in at:
+            active = len(now)
             before, direct = torch.zeros_like(rows[:active]), None
             if parts:
                 last = [y[:active] for y in parts[-1].chosen]
@@ -206,12 +235,20 @@ class Generator(nn.Module):
                 direct = [y @ t for y, t in zip(last, direct_tables, strict=True)]
             state = None if state is None else (state[0][:active], state[1][:active])
             running, state = self.recall(rows[now], before, state)
-            told = known[now] if isinstance(known, Tensor) else known
+            told = None if known is None else known[now]
             parts.append(self.row(running, tables, batch.codes[now], told, direct, generator))
-            at.append(now)
         back = torch.cat(at).argsort()
         columns = range(len(self.columns.drawn))
         return Made(
             [torch.cat([p.chosen[i] for p in parts])[back] for i in columns],
             [torch.cat([p.logits[i] for p in parts])[back] for i in columns],
         )
+
+
+def _steps_of(batch: FamilyBatch) -> list[Tensor]:
+    """int64 (n,) a step: the rows that come next in the families still under way, the longest families first, so that
+    these are always the first of those before."""
+    order = batch.lengths.argsort(descending=True, stable=True)
+    first = (torch.cumsum(batch.lengths, 0) - batch.lengths)[order]
+    lengths = batch.lengths[order].cpu()
+    return [first[: int((lengths > step).sum())] + step for step in range(batch.longest)]

@@ -55,9 +55,8 @@ class GanLevel(GeneratorNetwork):
         models.gan_recogniser. Rows that wait for the rows before them are told the real ones."""
         context = self.above(batch.context)
         noise, divergence = self.recogniser(self.columns.encode(batch.codes), context, batch)
-        made: Made = self.generator(batch, context, condition, True, noise=noise)
         total: Tensor = divergence
-        for j, logits in zip(self.columns.drawn, made.logits, strict=True):
+        for j, logits in zip(self.columns.drawn, self.generator.told(batch, context, condition, noise), strict=True):
             total = total + F.cross_entropy(logits, batch.codes[:, j], ignore_index=ABSENT, reduction="sum")
         return total / batch.rows
 

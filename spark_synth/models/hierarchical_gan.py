@@ -2,7 +2,8 @@
 
 Level by level as the tree goes down, a generator makes the rows of families whose owners are known, and a critic judges
 pairs of owner and rows. Half of the owners are real, half are made by the level above, with the degrees of the real
-ones, so that families are as long as real ones and the lower critic's gradient reaches the generator above it.
+ones, so that families are as long as real ones and the lower critic's gradient reaches the generator above it. Of long
+families the critic sees stretches of some rows: what it is to judge has to be made row after row.
 Critics are held to slopes of 1 (WGAN-GP: Gulrajani et al., 2017). Tables without an owner train by sampling, too (Xu et
 al., NeurIPS 2019): half of their rows are picked by a code that is drawn by its log frequency and asked for. The other
 half are not, and rows are always drawn like these: what is asked for would have to be drawn given links and ancestors.
@@ -25,8 +26,8 @@ from spark_synth.models.spec import GeneratorSpec
 
 PENALTY = 10.0  # weight of the critic's slopes
 ASKED = 0.5  # share of rows picked by a code
-RECOGNISED = 1.0  # weight of what real rows say by themselves
 KNOWN = 0.5  # share of rows whose degrees the generator is told
+STRETCH = 5  # rows of a family that are judged together, at most
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class HierarchicalGan(nn.Module):
     def critic_loss(self, table: str, batch: FamilyBatch) -> Tensor:
         """Scalar: how badly the critic tells rows from fakes, and how steep it is."""
         level = self.levels[table]
-        batch, condition = self.picked(table, batch)
+        batch, condition = self.picked(table, stretches(batch, STRETCH))
         with torch.no_grad():
             fake, _ = self.fake(table, batch, condition)
         real = Sample(level.columns.encode(batch.codes), level.above(batch.context), batch, condition)
@@ -111,16 +112,19 @@ class HierarchicalGan(nn.Module):
     def generator_loss(self, table: str, batch: FamilyBatch) -> Tensor:
         """Scalar: how well the critic tells fakes, and how far they are from what they were asked for."""
         level = self.levels[table]
-        batch, condition = self.picked(table, batch)
+        batch, condition = self.picked(table, stretches(batch, STRETCH))
         fake, made = self.fake(table, batch, condition)
-        loss = asked_loss(level, made, batch, condition) - fake.score(level.critic).mean()
-        return loss + RECOGNISED * level.evidence_loss(batch, condition)
+        return asked_loss(level, made, batch, condition) - fake.score(level.critic).mean()
 
-    def _known(self, table: str, batch: FamilyBatch) -> Tensor | bool:
-        """bool (N, C): degrees of some rows, as the level below tells them; False where there are none to tell."""
+    def evidence_loss(self, table: str, batch: FamilyBatch) -> Tensor:
+        """Scalar: see GanLevel."""
+        return self.levels[table].evidence_loss(*self.picked(table, batch))
+
+    def _known(self, table: str, batch: FamilyBatch) -> Tensor | None:
+        """bool (N, C): degrees of some rows, as the level below tells them, if there are any to tell."""
         degrees = self.degrees.get(table, 0)
         if not degrees:
-            return False
+            return None
         told = torch.rand(batch.rows, 1, device=batch.codes.device) < KNOWN
         return told & (torch.arange(batch.codes.shape[1], device=told.device) < degrees)
 
@@ -146,6 +150,18 @@ def gradient_penalty(critic: Critic, real: Sample, fake: Sample) -> Tensor:
         squares = squares + slopes[1].square().sum(1)
     of_pack = rows.new_zeros(-(-families // packed)).index_add(0, of_family, squares)[:whole]
     return (torch.sqrt(of_pack + 1e-12) - 1).square().mean()
+
+
+def stretches(batch: FamilyBatch, rows: int) -> FamilyBatch:
+    """Of families longer than that as many rows that follow each other, from anywhere in them."""
+    if batch.longest <= rows:
+        return batch
+    lengths = batch.lengths.clamp(max=rows)
+    skipped = (torch.rand(len(lengths), device=lengths.device) * (batch.lengths - lengths + 1)).long()
+    family, position = batch.family(), batch.position()
+    kept = (position >= skipped[family]) & (position < (skipped + lengths)[family])
+    sets = None if batch.sets is None else batch.sets[kept]
+    return FamilyBatch(batch.codes[kept], batch.context, lengths, batch.start + skipped, batch.size, sets)
 
 
 def pick_by_code(level: GanLevel, batch: FamilyBatch) -> tuple[FamilyBatch, Tensor]:

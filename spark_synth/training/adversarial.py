@@ -16,16 +16,20 @@ from spark_synth.models.hierarchical_gan import HierarchicalGan
 
 BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
-CRITIC_STEPS = 1  # for one of the generators
+JUDGED = (
+    4  # turns from one in which critics judge to the next: their rows are made one after the other, which takes long
+)
 MEMORY = 0.99  # of the running mean of the generators' weights
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one turn came to, by table: losses of critic and generator, scalars on the device."""
+    """What one turn came to, by table: losses of critic and generator, if it was one with critics, and the bound on the
+    negative log likelihood of its rows; scalars on the device."""
 
     critic: dict[str, Tensor]
     generator: dict[str, Tensor]
+    evidence: dict[str, Tensor]
 
 
 class Alternation:
@@ -43,19 +47,23 @@ class Alternation:
         self.turns = 0
 
     def turn(self, batches: dict[str, FamilyBatch]) -> Turn:
-        """Critic steps of every level that a batch is there for, then one step of their generators together: each hears
-        its own critic and those of the levels below it."""
-        losses: dict[str, Tensor] = {}
+        """One step of the generators of every level that a batch is there for. Each hears what real rows say by
+        themselves and, every few turns after a step of the critics, its own critic and those of the levels below."""
+        critic: dict[str, Tensor] = {}
+        made: dict[str, Tensor] = {}
         tables = [name for name, level in self.gan.levels.items() if name in batches and level.columns.drawn]
-        self._learn("critic")
-        for _ in range(CRITIC_STEPS):
-            losses = {name: self.gan.critic_loss(name, batches[name]) for name in tables}
-            _step(self.critics, losses)
+        if self.turns % JUDGED == 0:
+            self._learn("critic")
+            critic = {name: self.gan.critic_loss(name, batches[name]) for name in tables}
+            _step(self.critics, [*critic.values()])
         self._learn("generator")
-        made = {name: self.gan.generator_loss(name, batches[name]) for name in tables}
-        _step(self.makers, made)
+        if self.turns % JUDGED == 0:
+            made = {name: self.gan.generator_loss(name, batches[name]) for name in tables}
+        evidence = {name: self.gan.evidence_loss(name, batches[name]) for name in tables}
+        _step(self.makers, [*made.values(), *evidence.values()])
         self._average()
-        return Turn({k: v.detach() for k, v in losses.items()}, {k: v.detach() for k, v in made.items()})
+        parts = (critic, made, evidence)
+        return Turn(*({name: loss.detach() for name, loss in part.items()} for part in parts))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -120,9 +128,9 @@ def collapsed_columns(gan: HierarchicalGan, table: str, held_out: list[FamilyBat
     return [j for j in collapsed(real, fake) if j in level.columns.drawn]
 
 
-def _step(optimizer: torch.optim.Optimizer, losses: dict[str, Tensor]) -> None:
+def _step(optimizer: torch.optim.Optimizer, losses: list[Tensor]) -> None:
     if not losses:
         return
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()

@@ -107,13 +107,13 @@ class Hierarchy:
         return concat(read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)).to(job.device)
 
     def _epoch(self, feeds: dict[str, Iterator[FamilyBatch]]) -> dict[str, float]:
-        """The turns of the epoch that are left; each generator's mean loss over them."""
+        """The turns of the epoch that are left; each table's mean bound on its negative log likelihood, a row."""
         if self.step % self.steps == 0:
             torch.manual_seed(self.first.seed * 1_000_003 + self.epoch)
         sums, turns = dict.fromkeys(feeds, 0.0), 0
         for _ in range(self.step % self.steps, self.steps):
             batches = {t: next(feed).to(self.first.device) for t, feed in feeds.items()}
-            for t, loss in self.alternation.turn(batches).generator.items():
+            for t, loss in self.alternation.turn(batches).evidence.items():
                 sums[t] += float(loss)
             self.step, turns = self.step + 1, turns + 1
             due = time.monotonic() - self.saved >= self.first.checkpoint_seconds

@@ -54,6 +54,11 @@ def level(network: str, packed: int = 1, recurrent: bool = True) -> GanLevel:
     ).eval()
 
 
+def everything(batch: FamilyBatch) -> Tensor:
+    """bool (N, C): all codes are known."""
+    return torch.ones_like(batch.codes, dtype=torch.bool)
+
+
 @pytest.fixture
 def batch() -> FamilyBatch:
     """Families and segments of 5, 3 and 1 rows; one has no owner, some codes are absent."""
@@ -106,13 +111,26 @@ def test_packs_are_judged_together(batch: FamilyBatch) -> None:
 def test_a_family_is_made_without_its_batch_mates(network: str, batch: FamilyBatch) -> None:
     model = level(network)
     of_family, of_row = model.generator.draw_noise(3, 9, torch.Generator().manual_seed(0))
-    whole = model.generator(batch, model.above(batch.context), model.conditions(batch), True, noise=(of_family, of_row))
+    whole = model.generator(
+        batch, model.above(batch.context), model.conditions(batch), everything(batch), noise=(of_family, of_row)
+    )
     for i, (low, high) in enumerate(ENDS):
         one = one_family(batch, i)
         noise = (of_family[i : i + 1], of_row[low:high])
-        made = model.generator(one, model.above(one.context), model.conditions(one), True, noise=noise)
+        made = model.generator(one, model.above(one.context), model.conditions(one), everything(one), noise=noise)
         for part, all_rows in zip(made.logits, whole.logits, strict=True):
             torch.testing.assert_close(part, all_rows[low:high])
+
+
+@pytest.mark.parametrize("network", ["lstm", "cnn"])
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_rows_told_all_at_once_are_those_told_one_by_one(network: str, recurrent: bool, batch: FamilyBatch) -> None:
+    model = level(network, recurrent=recurrent)
+    known = (model.above(batch.context), model.conditions(batch))
+    noise = model.generator.draw_noise(3, 9, torch.Generator().manual_seed(0))
+    made = model.generator(batch, *known, everything(batch), noise=noise)
+    for one_by_one, at_once in zip(made.logits, model.generator.told(batch, *known, noise), strict=True):
+        torch.testing.assert_close(one_by_one, at_once)
 
 
 @pytest.mark.parametrize("network", ["lstm", "cnn"])
@@ -141,7 +159,7 @@ def test_courses_go_as_training_does(
     batch.codes[:, 1] = batch.codes[:, 1].clamp(min=0)
     batch.codes[2, 2], batch.codes[2, GIVEN] = 3, 4
     noise = model.generator.draw_noise(3, 9, torch.Generator().manual_seed(3))
-    made = model.generator(batch, model.above(batch.context), model.conditions(batch), True, noise=noise)
+    made = model.generator(batch, model.above(batch.context), model.conditions(batch), everything(batch), noise=noise)
     position = batch.position()
     waiting: Iterator[tuple[Tensor, int]] = iter([(position == step, j) for step in range(5) for j in (0, 1)])
 
@@ -236,7 +254,7 @@ def test_evidence_bounds_the_likelihood(batch: FamilyBatch) -> None:
         model.generator.noise.weight.zero_()
         for out in (model.recogniser.of_family, model.recogniser.of_row):
             out.weight.zero_()
-    made = model.generator(batch, model.above(batch.context), model.conditions(batch), True)
+    made = model.generator(batch, model.above(batch.context), model.conditions(batch), everything(batch))
     parts = [
         F.cross_entropy(logits, batch.codes[:, j], ignore_index=ABSENT, reduction="sum")
         for j, logits in zip(model.columns.drawn, made.logits, strict=True)
