@@ -187,17 +187,23 @@ def compare(
 @app.command()
 def export(
     conf: Conf,
-    to: Annotated[str, typer.Option("--to", metavar="URI", help="Database that receives the tables.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="URI", help="A database, a SQLite file, csv:FOLDER or parquet:FOLDER.")
+    ],
     prefix: Annotated[str, typer.Option("--prefix", help="Put before every table name.")] = "synth_",
+    identifier: Identifier = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace tables that are there already.")] = False,
+    ddl_only: Annotated[bool, typer.Option("--ddl-only", help="Print the statements that make the tables.")] = False,
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Schema of the database to write to.")] = None,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the synthetic tables back to a database."""
-    config = _begin(conf, overrides, debug, quiet)
+    config = _begin(conf, overrides, debug, quiet, identifier=identifier)
     from spark_synth import pipeline
 
-    pipeline.export(config, to, prefix)
+    pipeline.export(config, to, prefix, replace, namespace, ddl_only)
 
 
 @app.command()

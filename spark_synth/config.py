@@ -43,11 +43,29 @@ class _Settings(BaseModel):
 
 
 class SourceSettings(_Settings):
-    """Where the real tables are, and which share of the root rows (with all that hangs on them) is read."""
+    """Where the real tables are, and which share of the root rows (with all that hangs on them) is read.
 
-    path: str = Field(min_length=1)
+    path: a folder or a SQLite file. url, which comes first: the address of a database, whose tables (of a namespace,
+    which most call a schema) are copied below the output. refresh: copy them although a copy is there.
+    """
+
+    path: str = ""
+    url: str | None = None
+    namespace: str | None = None
+    refresh: bool = False
     format: Literal["auto", "csv", "parquet", "delta", "sqlite"] = "auto"
     sample: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> SourceSettings:
+        if not (self.path or self.url):
+            raise ValueError("needs a path (a folder or a SQLite file) or a url (the address of a database)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What the database is called."""
+        return self.url.partition("?")[0].rpartition("/")[2] if self.url else Path(self.path).absolute().name
 
 
 class TrackingSettings(_Settings):
@@ -240,7 +258,7 @@ def _fill_tracking(config: RunConfig) -> None:
     if config.tracking.uri is None and not config.output_is_catalog:
         config.tracking.uri = f"sqlite:///{Path(config.output).absolute() / 'mlflow.db'}"
     if config.tracking.experiment is None:
-        config.tracking.experiment = f"spark-synth/{Path(config.source.path).absolute().name or 'database'}"
+        config.tracking.experiment = f"spark-synth/{config.source.name or 'database'}"
     if config.tracking.model is None:
         name = re.sub(r"[/:@]", "_", config.tracking.experiment.rstrip("/").rpartition("/")[2]) or "database"
         config.tracking.model = f"{config.output}.{name}" if config.output_is_catalog else name

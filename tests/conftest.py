@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_synth.config import SparkSettings
+from spark_synth.servers.address import SERVERS
 from spark_synth.session import SQLITE_PACKAGE, build_session
 from tests.places import REPOSITORY
 
@@ -26,7 +27,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
         },
     )
-    session = build_session(settings, [SQLITE_PACKAGE], log_file=folder / "spark.log")
+    session = build_session(settings, [SQLITE_PACKAGE, SERVERS["postgresql"].package], log_file=folder / "spark.log")
     yield session
     session.stop()
 

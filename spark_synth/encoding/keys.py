@@ -70,7 +70,7 @@ def make_keys(
     says of the waves of the table before this one, together.
     """
     if plan.how == "integer":
-        return _free(lambda i: plan.start + i, first + index, count, real)
+        return free_values(lambda i: plan.start + i, first + index, count, real)
     if plan.how == "position":
         return position + 1
     if plan.how == "uuid":
@@ -79,7 +79,7 @@ def make_keys(
     while math.prod(len(c) for c in charsets) < first + count * TRIES:
         charsets.append(CLASSES[0])
     space = math.prod(len(c) for c in charsets)
-    return _free(lambda i: _spell(i, charsets, space), first + index, count, real)
+    return free_values(lambda i: spell(i, charsets, space), first + index, count, real)
 
 
 def used_up(plans: Sequence[KeyPlan], rows: int, count: int, spare: bool) -> int:
@@ -93,8 +93,10 @@ def used_up(plans: Sequence[KeyPlan], rows: int, count: int, spare: bool) -> int
     return rows if plain else count * TRIES
 
 
-def _free(make: Callable[[np.ndarray], np.ndarray], index: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
-    """Keys of i, i + count, i + 2 count, ... until one is not real; all candidates differ between rows."""
+def free_values(
+    make: Callable[[np.ndarray], np.ndarray], index: np.ndarray, count: int, real: Taken | None
+) -> np.ndarray:
+    """Values of i, i + count, i + 2 count, ... until one is not real; all candidates differ between rows."""
     keys = make(index)
     todo = np.arange(len(index))
     for attempt in range(1, TRIES):
@@ -105,7 +107,7 @@ def _free(make: Callable[[np.ndarray], np.ndarray], index: np.ndarray, count: in
     return keys
 
 
-def _spell(numbers: np.ndarray, charsets: list[str], space: int) -> np.ndarray:
+def spell(numbers: np.ndarray, charsets: list[str], space: int) -> np.ndarray:
     """Mixed-radix spelling after a multiplicative shuffle (a bijection modulo `space`), so keys do not look counted."""
     factor = int(space * 0.6180339887) | 1
     while math.gcd(factor, space) != 1:

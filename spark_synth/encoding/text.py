@@ -2,7 +2,8 @@
 
 A column whose name or kind tells what it holds draws from Faker. Codes (phone numbers, postal codes: text without
 words) fill the forms that the real ones have, `(999) 999-9999`; any other text is spelled by a character model of order
-two (a Markov chain over trigrams, fitted in Spark). Whatever the way, a value of the real column is redrawn.
+two (a Markov chain over trigrams, fitted in Spark). Whatever the way, a value of the real column is redrawn. Where no
+real value occurs twice, none does here: texts are then spelled from the number of their row (encoding.unique_text).
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ MAX_FORMS = 500
 WORDS = 0.05  # share of values with a word (three letters in a row) up to which a column holds codes
 CONSTANT = 5  # values of one form that must agree in a character for it to be kept
 MAX_LENGTH = 120
+HLL_ERROR = 0.02
 POOL = 2000
 TRIES = 12
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
+FORM_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
 
 # What a column name says it holds, most specific first; names are split into lower-case words.
 PROVIDERS: tuple[tuple[set[str], str | None], ...] = (
@@ -47,8 +49,8 @@ class TextPlan:
     """How a text column is produced: from Faker (`provider`), from `forms`, or from trigram counts.
 
     forms: (form, real values of it); after SIGN, 9, A and a stand for any digit and letter, all else for itself.
-    upper: all real values are in capitals. Whether a row has a value at all is a sub-column (How.FLAG) where
-    the real column has NULLs.
+    upper: all real values are in capitals; unique: none of them occurs twice. Whether a row has a value at all is a
+    sub-column (How.FLAG) where the real column has NULLs.
     """
 
     column: str
@@ -56,6 +58,7 @@ class TextPlan:
     trigrams: list[tuple[str, int]] = field(default_factory=list)
     forms: list[tuple[str, int]] = field(default_factory=list)
     upper: bool = False
+    unique: bool = False
     max_length: int = MAX_LENGTH
 
 
@@ -77,16 +80,26 @@ def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPl
         .agg(
             F.avg(F.col("v").rlike(r"\p{L}{3}").cast("double")).alias("words"),
             F.min((letters & (F.col("v") == F.upper("v"))) | ~letters).alias("upper"),
+            (F.approx_count_distinct("v", HLL_ERROR) >= (1 - 4 * HLL_ERROR) * F.count("v")).alias("varied"),
         )
     )
     found = {names[r["c"]]: r for r in kinds.collect()}
+    unique = _unique(df, [c for c, r in found.items() if r["varied"]])
     own = [c for c in names if providers[c] is None and c in found]
     forms = _forms(df, [c for c in own if found[c]["words"] <= WORDS])
     trigrams = _trigrams(df, [c for c in own if c not in forms])
     return [
-        TextPlan(c, p, trigrams.get(c, []), forms.get(c, []), c in found and found[c]["upper"])
+        TextPlan(c, p, trigrams.get(c, []), forms.get(c, []), c in found and found[c]["upper"], c in unique)
         for c, p in providers.items()
     ]
+
+
+def _unique(df: DataFrame, columns: list[str]) -> set[str]:
+    """Those of the columns in which no value occurs twice."""
+    if not columns:
+        return set()
+    repeated = stacked(df, columns).groupBy("c", "v").count().where("count > 1").select("c").distinct()
+    return set(columns) - {columns[r["c"]] for r in repeated.collect()}
 
 
 def _forms(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]]:
@@ -106,7 +119,7 @@ def _forms(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]
     out: dict[str, list[tuple[str, int]]] = {c: [] for c in columns}
     for row in sorted(kept.collect(), key=lambda r: r["r"]):
         known = {s["i"]: s["x"] for s in row["s"]}
-        spelled = [known.get(i) or (f"{SIGN}{x}" if x in _SIGNS else x) for i, x in enumerate(row["f"])]
+        spelled = [known.get(i) or (f"{SIGN}{x}" if x in FORM_SIGNS else x) for i, x in enumerate(row["f"])]
         out[columns[row["c"]]].append(("".join(spelled), row["n"]))
     return out
 
@@ -132,11 +145,11 @@ class TextMaker:
 
     def __init__(self, plan: TextPlan, seed: int, real: Bloom | None) -> None:
         self.plan, self.real = plan, real
-        self.source: _Pool | _Forms | _Chain
+        self.source: Pool | Forms | Chain
         if plan.provider:
-            self.source = _Pool(plan.provider, seed, plan.upper)
+            self.source = Pool(plan.provider, seed, plan.upper)
         else:
-            self.source = _Forms(plan) if plan.forms else _Chain(plan)
+            self.source = Forms(plan) if plan.forms else Chain(plan)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n text values, none of them in the real column."""
@@ -156,7 +169,7 @@ class TextMaker:
         return out
 
 
-class _Pool:
+class Pool:
     """Distinct values of a Faker provider, the same for the same seed."""
 
     def __init__(self, provider: str, seed: int, upper: bool) -> None:
@@ -171,12 +184,12 @@ class _Pool:
         return drawn
 
 
-class _Forms:
+class Forms:
     """Forms with their shares; digits and letters are drawn evenly."""
 
     def __init__(self, plan: TextPlan) -> None:
         signs = [re.findall(f"{SIGN}?.", form, re.DOTALL) for form, _ in plan.forms]
-        self.forms = [np.array([_SIGNS.get(s[1:], s) for s in form], dtype=object) for form in signs]
+        self.forms = [np.array([FORM_SIGNS.get(s[1:], s) for s in form], dtype=object) for form in signs]
         counts = np.array([n for _, n in plan.forms], dtype=float)
         self.shares = counts / counts.sum()
 
@@ -191,7 +204,7 @@ class _Forms:
         return out
 
 
-class _Chain:
+class Chain:
     """Trigram chain as arrays: for each two-character state, its next characters and their cumulative shares."""
 
     def __init__(self, plan: TextPlan) -> None:

@@ -13,6 +13,7 @@ from spark_synth.encoding.bloom import Bloom
 from spark_synth.encoding.keys import make_keys
 from spark_synth.encoding.plan import How, TablePlan
 from spark_synth.encoding.text import TextMaker
+from spark_synth.encoding.unique_text import unique_texts
 from spark_synth.generation.codes import (
     BlockJob,
     block_rng,
@@ -25,6 +26,7 @@ from spark_synth.generation.codes import (
     value_codes,
 )
 from spark_synth.generation.decode import decode_values, decoded_fields
+from spark_synth.generation.persons import fit_addresses
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 
@@ -101,7 +103,7 @@ def draw_block(job: BlockJob, block: pd.DataFrame) -> pd.DataFrame:
         if link.levels:
             out[f"__level_{i}"] = codes[:, link.level_at].astype(np.int16)
     _add_keys(out, job, plan, _position(block, family, inner), codes)
-    _add_texts(out, plan, _text_makers(job.folder, job.table, job.seed), rng)
+    _add_texts(out, plan, _text_makers(job.folder, job.table, job.seed), rng, job)
     if job.parent:
         out["__context"] = list(np.concatenate([codes, context[family]], axis=1).astype(np.int16))
     return out.sort_values("__idx", kind="stable")[list(output_fields(plan, job.parent))]
@@ -152,10 +154,14 @@ def read_filters(at: Path) -> dict[str, np.ndarray]:
     return {name: np.load(at / f"filter_{i}.npy", allow_pickle=False) for i, name in enumerate(names)}
 
 
-def _add_texts(out: pd.DataFrame, plan: TablePlan, makers: list[TextMaker], rng: np.random.Generator) -> None:
+def _add_texts(
+    out: pd.DataFrame, plan: TablePlan, makers: list[TextMaker], rng: np.random.Generator, job: BlockJob
+) -> None:
+    number = job.used + out["__idx"].to_numpy(np.int64)
     for i, maker in enumerate(makers):
-        text = maker.draw(len(out), rng)
+        text = unique_texts(maker, number, job.used + job.keys) if maker.plan.unique else maker.draw(len(out), rng)
         flag = next((k for k, v in enumerate(plan.values) if v.how is How.FLAG and v.column == maker.plan.column), None)
         if flag is not None:
             text[out[f"x{flag}"].isna().to_numpy()] = None
         out[f"w{i}"] = text
+    fit_addresses(out, plan, makers, number, rng)

@@ -27,6 +27,7 @@ from spark_synth.pipeline.joins import joins_of
 from spark_synth.pipeline.outlook import lookup_tables, outlook, places, tell_costs, tell_owners
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.redraw import begin_redraw, end_redraw
+from spark_synth.pipeline.source import local_source, packages_of, take_snapshot
 from spark_synth.pipeline.state import Manifest, check_writable, facts, now, open_manifest, training_fingerprint
 from spark_synth.pipeline.summary import tell_summary
 from spark_synth.pipeline.train import train_database, training_folder
@@ -51,17 +52,24 @@ class Workshop:
 
     config: RunConfig
     approve: bool = False
+    reads: bool = False  # whether it reads the source, which a server then has to be copied for first
     progress: Progress = field(default_factory=Progress)
     _spark: SparkSession | None = None
     _database: Database | None = None
     _tracker: Tracker | None = None
+
+    def __post_init__(self) -> None:
+        self.config = local_source(self.config)
+        if self.reads and self.config.source.url:
+            self.progress.stage("copy the source")
+            self.config = take_snapshot(self.spark, self.config, self.progress.note)
 
     @property
     def spark(self) -> SparkSession:
         """The Spark session."""
         if self._spark is None:
             source = self.config.source
-            extra = [SQLITE_PACKAGE] if is_sqlite(source.format, source.path) else []
+            extra = [SQLITE_PACKAGE] if is_sqlite(source.format, source.path) else packages_of(source)
             self._spark = build_session(self.config.spark, extra)
             for key, value in CONF.items():
                 self._spark.conf.set(key, value)
@@ -115,29 +123,24 @@ class Workshop:
 @plainly
 def discover(config: RunConfig, out: Path | None) -> Path:
     """Propose a schema from the tables alone, for review; the path of its file."""
-    shop = Workshop(config)
+    shop = Workshop(config, reads=True)
     shop.progress.stage("discover the schema")
-    return discover_schema(shop.spark, config, out, shop.progress.note)
+    return discover_schema(shop.spark, shop.config, out, shop.progress.note)
 
 
 @plainly
 def approve(config: RunConfig, schema: Path) -> Path:
     """Hold a reviewed schema file against the data and mark it approved; its path."""
-    shop = Workshop(config)
+    shop = Workshop(config, reads=True)
     shop.progress.stage("hold the schema against the source")
-    return approve_schema(shop.spark, config, schema, shop.progress.note)
-
-
-def export(config: RunConfig, to: str, prefix: str) -> None:
-    """Not in this release."""
-    raise UserError("export is not available yet: the synthetic tables are Delta folders that any reader opens")
+    return approve_schema(shop.spark, shop.config, schema, shop.progress.note)
 
 
 @plainly
 def plan(config: RunConfig, approve: bool = False) -> None:
     """Tell what a run would do and cost, on stdout; nothing is written."""
-    shop = Workshop(config, approve)
-    database = shop.database()
+    shop = Workshop(config, approve, reads=True)
+    config, database = shop.config, shop.database()
     schema, rows, where = database.schema, database.rows, places(shop.spark, config)
     width = None if sys.stdout.isatty() else PLAN_WIDTH
     out = Progress(quiet=False, console=Console(highlight=False, width=width))
@@ -154,10 +157,11 @@ def plan(config: RunConfig, approve: bool = False) -> None:
 @plainly
 def train(config: RunConfig, approve: bool = False) -> str:
     """Fit encoders and models; the MLflow run id."""
-    shop = Workshop(config, approve)
-    shop.schema()
     if not config.output_is_catalog:
         check_writable(Path(config.output).absolute())
+    shop = Workshop(config, approve, reads=True)
+    config = shop.config
+    shop.schema()
     run_id, _ = train_database(shop.spark, config, shop.database(), shop.tracker, shop.progress)
     return run_id
 
@@ -186,6 +190,7 @@ def generate(
 
 def _new(config: RunConfig, run_id: str | None, model: str | None) -> Path:
     shop = Workshop(config, approve=True)
+    config = shop.config
     version = registered(config, shop.tracker, model) if model else None
     run_id = version.run_id if version else run_id
     manifest = _manifest(config, {"run": run_id} if run_id else {})
@@ -235,7 +240,8 @@ def evaluate(config: RunConfig) -> Path:
 @plainly
 def run(config: RunConfig) -> Path:
     """Everything, continued where an earlier attempt with the same identifier stopped; the output folder."""
-    shop = Workshop(config)
+    shop = Workshop(config, reads=True)
+    config = shop.config
     check_targets(shop.schema(), config.evaluate.targets)
     manifest = _manifest(config, {"fingerprint": training_fingerprint(config)})
     if manifest.data["state"] == "evaluated":

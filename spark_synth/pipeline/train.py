@@ -42,7 +42,7 @@ def train_database(
     """Train all tables and log them; (MLflow run id, package). Steps that an earlier attempt finished are kept."""
     work = training_folder(config)
     tags = {"stage": "train", "fingerprint": work.name}
-    with tracker.run(f"train-{Path(config.source.path).name}", tags, system=True) as run:
+    with tracker.run(f"train-{config.source.name}", tags, system=True) as run:
         run.log_params({**_params(config), **facts(config, database.schema), "fingerprint": work.name})
         run.log_text(json.dumps(config.resolved(), indent=1), "config.json")
         choices = explain_owners(database.schema, database.rows)

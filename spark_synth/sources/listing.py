@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import SparkSession
 
 from spark_synth.errors import UserError
+from spark_synth.servers.declared import DeclaredKeys, load_declared
 from spark_synth.sources.files import RawTable, list_file_tables, read_file_table
 from spark_synth.sources.spark_util import absolute, exists
-from spark_synth.sources.sqlite import DeclaredKeys, declared_keys, is_sqlite, list_sqlite_tables, read_sqlite_table
+from spark_synth.sources.sqlite import declared_keys, is_sqlite, list_sqlite_tables, read_sqlite_table
 
 if TYPE_CHECKING:
     from spark_synth.config import SourceSettings
+
+DECLARED = "declared.json"  # beside the tables of a snapshot
 
 
 def list_tables(spark: SparkSession, source: SourceSettings) -> list[str]:
@@ -36,6 +40,9 @@ def read_table(spark: SparkSession, source: SourceSettings, name: str) -> RawTab
 
 
 def keys_of(source: SourceSettings, name: str) -> DeclaredKeys:
-    """The keys that the source declares of a table; files declare none."""
+    """The keys that the source declares of a table; plain files declare none."""
     path = absolute(source.path)
-    return declared_keys(path, name) if is_sqlite(source.format, path) else DeclaredKeys()
+    if is_sqlite(source.format, path):
+        return declared_keys(path, name)
+    told = Path(path) / DECLARED
+    return load_declared(told)[0][name].keys if told.exists() else DeclaredKeys()

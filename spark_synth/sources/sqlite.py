@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,27 +17,19 @@ from pyspark.sql import SparkSession
 
 from spark_synth.errors import UserError
 from spark_synth.schema.check import is_type, suggestion
+from spark_synth.servers.declared import DeclaredKeys
 from spark_synth.sources.files import RawTable
 from spark_synth.sources.spark_util import quote
 
 _DRIVER = "org.sqlite.JDBC"
-_SUFFIXES = (".sqlite", ".sqlite3", ".db")
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 _TEXT = re.compile(r"CHAR|CLOB|TEXT|STRING", re.IGNORECASE)  # SQLite's own rule, and the common misnomer STRING
 
 
-@dataclass(frozen=True)
-class DeclaredKeys:
-    """What a source says of a table's keys: the columns of the primary key, and of each foreign key its columns, the
-    parent and the parent's columns (empty: those of its primary key)."""
-
-    primary: tuple[str, ...] = ()
-    foreign: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
-
-
 def is_sqlite(format_: str, path: str) -> bool:
     """Whether a source is a SQLite file."""
-    return format_ == "sqlite" or (format_ == "auto" and path.endswith(_SUFFIXES))
+    return format_ == "sqlite" or (format_ == "auto" and path.endswith(SUFFIXES))
 
 
 def list_sqlite_tables(path: str) -> list[str]:
@@ -56,7 +47,11 @@ def declared_keys(path: str, table: str) -> DeclaredKeys:
         each = list(group)
         theirs = tuple(to for _, _, _, to in each if to is not None)
         foreign.append((tuple(own for _, _, own, _ in each), str(each[0][1]), theirs))
-    return DeclaredKeys(tuple(name for name, _ in columns), tuple(foreign))
+    of_index = "SELECT name FROM pragma_index_list(?) WHERE \"unique\" AND origin <> 'pk' AND NOT partial ORDER BY name"
+    of_column = "SELECT name FROM pragma_index_info(?) ORDER BY seqno"
+    indexes = [[name for (name,) in _asked(path, of_column, i)] for (i,) in _asked(path, of_index, table)]
+    unique = tuple(tuple(map(str, names)) for names in indexes if all(names))  # one of an expression has no name
+    return DeclaredKeys(tuple(name for name, _ in columns), tuple(foreign), unique)
 
 
 def read_sqlite_table(spark: SparkSession, path: str, table: str) -> RawTable:

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from spark_synth.encoding.bloom import Bloom, build_blooms
 from spark_synth.encoding.text import TextMaker, TextPlan, fit_texts, guess_provider
+from spark_synth.encoding.unique_text import unique_texts
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,30 @@ def test_names_in_capitals_stay_in_capitals(spark: SparkSession) -> None:
     df = spark.createDataFrame([("ANNA",), ("BO",)], "n string")
     (plan,) = fit_texts(df, {"n": "first_name"})
     assert all(v.isupper() for v in TextMaker(plan, 1, None).draw(50, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("values", ["tea {}", "{}-X7", "{:05d}", "name{}@host.org"])
+def test_where_no_real_text_occurs_twice_none_does(spark: SparkSession, values: str) -> None:
+    real = [values.format(i) for i in range(400)]
+    df = spark.createDataFrame([(v, "same") for v in real], "t string, u string")
+    plan, other = fit_texts(df, {"t": "email" if "@" in values else None, "u": None})
+    assert plan.unique and not other.unique
+    maker = TextMaker(plan, 1, Bloom(build_blooms(df, {"t": 400})["t"]))
+    blocks = [unique_texts(maker, np.arange(low, low + 1000), 6000) for low in range(0, 6000, 1000)]
+    made = np.concatenate(blocks).tolist()
+    assert len(set(made)) == 6000 and not set(made) & set(real)
+    assert blocks[1].tolist() == unique_texts(maker, np.arange(1000, 2000), 6000).tolist()
+
+
+def test_unique_words_are_like_real_ones(spark: SparkSession) -> None:
+    rng = np.random.default_rng(3)
+    parts = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
+    words = sorted({"".join(rng.choice(parts, 3)) for _ in range(400)})
+    (plan,) = fit_texts(spark.createDataFrame([(w,) for w in words], "t string"), {"t": None})
+    made = unique_texts(TextMaker(plan, 1, None), np.arange(50), 50).tolist()
+    assert len(set(made)) == 50
+    assert all(re.fullmatch(r"[a-z]+", v) for v in made)
+    assert sum(map(len, made)) / 50 < 10
 
 
 def test_the_same_seeds_draw_the_same_texts() -> None:

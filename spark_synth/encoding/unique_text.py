@@ -1,0 +1,102 @@
+"""Texts of which none occurs twice: each is spelled from the number of its row, so blocks need not know of each other.
+
+Names run through a pool and then get a number; codes count through the free places of their forms; words are decoded
+from the number by the character model, as an arithmetic decoder does (Rissanen and Langdon, 1979): numbers are points
+at equal distance, every text covers an interval as wide as it is likely, and none may end before its interval is too
+narrow for a second point.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import partial
+
+import numpy as np
+
+from spark_synth.encoding.keys import TRIES, Taken, free_values, spell
+from spark_synth.encoding.text import END, FORM_SIGNS, SIGN, Chain, Pool, TextMaker, TextPlan
+
+
+def unique_texts(maker: TextMaker, number: np.ndarray, count: int) -> np.ndarray:
+    """Texts object (n,), all different for different numbers int64 (n,) and none of them real.
+
+    count: more than the numbers of all rows of the table.
+    """
+    plan, source = maker.plan, maker.source
+    if isinstance(source, Pool):
+        return free_values(lambda i: _from_pool(source, plan, i), number, count, maker.real)
+    if isinstance(source, Chain):
+        return free_values(lambda i: _from_chain(source, i, count * TRIES), number, count, maker.real)
+    return _from_forms(plan, number, count, maker.real)
+
+
+def tagged(text: str, tag: str) -> str:
+    """A name with something behind it that makes it another one: in an address before the @."""
+    local, at, domain = text.partition("@")
+    return f"{local}.{tag}@{domain}" if at else f"{text} {tag}"
+
+
+def _from_pool(source: Pool, plan: TextPlan, number: np.ndarray) -> np.ndarray:
+    size = len(source.values)
+    factor = _coprime(size)
+    names = source.values[(number * factor + 7) % size]
+    rounds = number // size
+    return np.array([tagged(v, str(r + 1)) if r else v for v, r in zip(names, rounds.tolist(), strict=True)], object)
+
+
+def _from_forms(plan: TextPlan, number: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
+    """The forms that have places enough for all rows, by their shares; no value has two forms."""
+    forms = [(re.findall(f"{SIGN}?.", form, re.DOTALL), n) for form, n in plan.forms]
+    sets = [([FORM_SIGNS[s[1:]] if s[0] == SIGN else s for s in form], n) for form, n in forms]
+    wide = [(s, n) for s, n in sets if math.prod(map(len, s)) >= count * TRIES]
+    if not wide:  # the widest one, longer than any real value
+        widest = max((s for s, _ in sets), key=lambda s: math.prod(map(len, s)))
+        while math.prod(map(len, widest)) < count * TRIES:
+            widest = [*widest, FORM_SIGNS["9"]]
+        wide = [(widest, 1)]
+    ends = np.cumsum([n for _, n in wide]) / sum(n for _, n in wide)
+    which = np.searchsorted(ends, (number * 0.6180339887498949) % 1.0, side="right").clip(max=len(wide) - 1)
+    out = np.full(len(number), None, dtype=object)
+    for i in np.unique(which):
+        mine, (signs, _) = which == i, wide[i]
+        space = math.prod(map(len, signs))
+        out[mine] = free_values(partial(spell, charsets=signs, space=space), number[mine], count, real)
+    return out
+
+
+def _from_chain(chain: Chain, number: np.ndarray, space: int) -> np.ndarray:
+    n = len(number)
+    factor = _coprime(space)
+    point = ((number.astype(object) * factor + 7) % space).astype(float) / space + 0.5 / space
+    width, state, out = np.ones(n), np.full(n, chain.start), np.full(n, "", dtype=object)
+    end = np.flatnonzero(chain.chars == END)
+    for _ in range(chain.max_length):
+        live = np.flatnonzero(state >= 0)
+        if not len(live):
+            break
+        high = chain.cumulative[state[live]]
+        shares = np.diff(high, axis=1, prepend=0.0)
+        early = (width[live] * space >= 0.5) & (shares.sum(1) - shares[:, end].sum(1) > 1e-9)
+        shares[np.ix_(early, end)] = 0.0
+        shares /= shares.sum(1, keepdims=True)
+        high = np.cumsum(shares, 1)
+        drawn = (high <= point[live, None]).sum(1).clip(max=len(chain.chars) - 1)
+        drawn = np.where(shares[np.arange(len(live)), drawn] > 0, drawn, shares.argmax(1))
+        own = shares[np.arange(len(live)), drawn]
+        point[live] = ((point[live] - (high[np.arange(len(live)), drawn] - own)) / own).clip(0, 1 - 1e-12)
+        width[live] *= own
+        ends = chain.chars[drawn] == END
+        out[live] += np.where(ends, "", chain.chars[drawn])
+        state[live] = np.where(ends, -1, chain.following[state[live], drawn])
+    short = width * space >= 0.5  # the model knows too few texts
+    out[short] = [f"{t} {i}" for t, i in zip(out[short], number[short].tolist(), strict=True)]
+    return np.array([t.strip() or f"x{i}" for t, i in zip(out, number.tolist(), strict=True)], dtype=object)
+
+
+def _coprime(size: int) -> int:
+    """A factor that shuffles the numbers below `size` without putting two at one place."""
+    factor = int(size * 0.6180339887) | 1
+    while math.gcd(factor, size) != 1:
+        factor += 2
+    return factor
