@@ -31,9 +31,11 @@ class Database:
     namespace: str | None = None
 
     @classmethod
-    def from_url(cls, url: str, schema: Schema | str | None = None, namespace: str | None = None) -> Database:
+    def from_url(
+        cls, url: str, schema: Schema | str | None = None, namespace: str | None = None, sample: float = 1.0
+    ) -> Database:
         """A server or SQLite file by its SQLAlchemy address; `namespace` is what most servers call a schema."""
-        return cls(schema=schema, url=url, namespace=namespace)
+        return cls(schema=schema, sample=sample, url=url, namespace=namespace)
 
     @classmethod
     def from_delta(cls, path: str, schema: Schema | str | None = None) -> Database:

@@ -24,6 +24,11 @@ def set_quiet(quiet: bool) -> None:
     _silent = quiet
 
 
+def is_quiet() -> bool:
+    """Whether nothing is to be told on the way."""
+    return _silent
+
+
 class Stage:
     """A running stage: as a context manager it reports how long the stage took."""
 

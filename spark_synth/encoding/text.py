@@ -27,6 +27,8 @@ CONSTANT = 5  # values of one form that must agree in a character for it to be k
 MAX_LENGTH = 120
 HLL_ERROR = 0.02
 POOL = 2000
+ENOUGH = 200  # values of a pool that are not real
+LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_BR", "sv_SE", "pl_PL")  # Latin letters
 TRIES = 12
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FORM_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
@@ -147,7 +149,7 @@ class TextMaker:
         self.plan, self.real = plan, real
         self.source: Pool | Forms | Chain
         if plan.provider:
-            self.source = Pool(plan.provider, seed, plan.upper)
+            self.source = Pool(plan.provider, seed, plan.upper, real)
         else:
             self.source = Forms(plan) if plan.forms else Chain(plan)
 
@@ -170,18 +172,37 @@ class TextMaker:
 
 
 class Pool:
-    """Distinct values of a Faker provider, the same for the same seed."""
+    """Distinct values of a Faker provider that the real column does not have, the same for the same seed. Where it has
+    most of the usual names, those of other countries serve, and in the end two of them put together."""
 
-    def __init__(self, provider: str, seed: int, upper: bool) -> None:
-        faker = Faker()
-        faker.seed_instance(seed)
-        found = {str(faker.format(provider)).replace("\n", ", ") for _ in range(POOL)}
-        self.values = np.array(sorted({v.upper() for v in found} if upper else found), dtype=object)
+    def __init__(self, provider: str, seed: int, upper: bool, real: Bloom | None) -> None:
+        made: set[str] = set()
+        free: list[str] = []
+        for locale in LOCALES:
+            faker = Faker(locale)
+            faker.seed_instance(seed)
+            found = {str(faker.format(provider)).replace("\n", ", ") for _ in range(POOL)}
+            made |= {v.upper() for v in found} if upper else found
+            free = _not_real(sorted(made), real)
+            if len(free) >= ENOUGH:
+                break
+        if len(free) < ENOUGH:
+            rng, every = np.random.default_rng(seed), np.array(sorted(made), dtype=object)
+            pairs = every[rng.integers(0, len(every), (POOL, 2))]
+            free += _not_real(sorted({f"{a}-{b}" for a, b in pairs if a != b} - set(free)), real)
+        self.values = np.array(free or sorted(made), dtype=object)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n values."""
         drawn: np.ndarray = self.values[rng.integers(0, len(self.values), n)]
         return drawn
+
+
+def _not_real(values: list[str], real: Bloom | None) -> list[str]:
+    if real is None or not values:
+        return values
+    known = real.contains(np.array(values, dtype=object))
+    return [v for v, k in zip(values, known, strict=True) if not k]
 
 
 class Forms:

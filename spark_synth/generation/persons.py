@@ -42,15 +42,20 @@ def fit_addresses(
         out[f"w{i}"] = texts
 
 
-def _names(out: pd.DataFrame, plan: TablePlan) -> np.ndarray | None:
-    """Text object (n,): the name of the person that each row is about, spelled as in an address; None without names."""
+def names_known(plan: TablePlan) -> list[str]:
+    """The columns of `out` that name the person whom a row is about: first and last name, or the whole, or none."""
     found: dict[str, str] = {}
     for i, text in enumerate(plan.texts):
         found.setdefault(text.provider or "", f"w{i}")
     for i, value in enumerate(plan.values):
         if value.how is How.CATEGORY:
             found.setdefault(guess_provider(value.column) or "", f"x{i}")
-    parts = [found[p] for p in ("first_name", "last_name") if p in found] or [found[p] for p in ("name",) if p in found]
+    return [found[p] for p in ("first_name", "last_name") if p in found] or [found[p] for p in ("name",) if p in found]
+
+
+def _names(out: pd.DataFrame, plan: TablePlan) -> np.ndarray | None:
+    """Text object (n,): the name of the person that each row is about, spelled as in an address; None without names."""
+    parts = names_known(plan)
     if not parts:
         return None
     spelled = [[_plain(v) for v in out[p].to_numpy(object)] for p in parts]

@@ -17,7 +17,9 @@ from spark_synth.discovery import Look, Proposal, propose
 from spark_synth.errors import UserError
 from spark_synth.evaluation.report.proposal import DOUBTFUL, write_proposal
 from spark_synth.pipeline.outlook import lookup_tables
+from spark_synth.progress import is_quiet
 from spark_synth.schema import load_schema, save_schema
+from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.model import Kind
 from spark_synth.sources import keys_of, list_tables, open_database, read_table
 from spark_synth.whole import write_whole
@@ -42,7 +44,8 @@ def discover_schema(spark: SparkSession, config: RunConfig, out: Path | None, no
     page = path.with_suffix(".html")
     write_whole(path, lambda p: save_schema(found.schema, p))
     write_proposal(found.schema, told, rows, page)
-    _tell(found, rows)
+    if not is_quiet():
+        _tell(found, rows)
     for table, column in found.left_out:
         note(f"{table}.{column} is left out: values of its type are not modelled")
     personal = {t for t, v in found.schema.tables.items() if any(c.kind is Kind.PII for c in v.columns.values())}
@@ -56,6 +59,7 @@ def discover_schema(spark: SparkSession, config: RunConfig, out: Path | None, no
 def approve_schema(spark: SparkSession, config: RunConfig, path: Path, note: Callable[[str], None]) -> Path:
     """Read the whole source by a schema file, which tells whatever does not fit, and mark it approved."""
     schema = load_schema(path)
+    name_cuts(schema, config.break_edges)
     database = open_database(spark, config.source, schema, config.seed)
     keys = sum(len(t.foreign_keys) for t in schema.tables.values())
     note(f"{len(schema.tables)} tables, {sum(database.rows.values()):,} rows and {keys} foreign keys fit")

@@ -22,6 +22,7 @@ from spark_synth.pipeline.gates import gate_figures
 from spark_synth.pipeline.package import Package
 from spark_synth.pipeline.state import Manifest, facts
 from spark_synth.pipeline.train import training_folder
+from spark_synth.pipeline.treated import treated_columns
 from spark_synth.progress import Progress
 from spark_synth.sinks import read_version, table_target
 from spark_synth.tracking import DatasetInput, Tracker
@@ -110,6 +111,7 @@ def _measured(
         note(f"{len(found)} targets learnt")
     metrics["workload"] = evaluate_workload(spark, queries, real, synth, halved, manifest.ratio)
     note(f"{len(queries)} queries answered")
+    metrics["treated"] = treated_columns(package.plans, kept, metrics["tables"])
     return metrics
 
 

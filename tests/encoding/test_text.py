@@ -4,10 +4,11 @@ import re
 
 import numpy as np
 import pytest
+from faker import Faker
 from pyspark.sql import SparkSession
 
 from spark_synth.encoding.bloom import Bloom, build_blooms
-from spark_synth.encoding.text import TextMaker, TextPlan, fit_texts, guess_provider
+from spark_synth.encoding.text import LOCALES, TextMaker, TextPlan, fit_texts, guess_provider
 from spark_synth.encoding.unique_text import unique_texts
 
 
@@ -82,6 +83,19 @@ def test_unique_words_are_like_real_ones(spark: SparkSession) -> None:
     assert len(set(made)) == 50
     assert all(re.fullmatch(r"[a-z]+", v) for v in made)
     assert sum(map(len, made)) / 50 < 10
+
+
+def test_names_stay_names_where_the_real_column_has_the_usual_ones(spark: SparkSession) -> None:
+    """No letters are put behind them: names of other countries serve."""
+    faker = Faker("en_US")
+    usual = sorted({faker.first_name() for _ in range(20_000)})
+    df = spark.createDataFrame([(n,) for n in usual * 2], "n string")
+    (plan,) = fit_texts(df, {"n": "first_name"})
+    maker = TextMaker(plan, 1, Bloom(build_blooms(df, {"n": len(usual)})["n"]))
+    made = set(maker.draw(2000, np.random.default_rng(0)).tolist())
+    known = {f.first_name() for f in map(Faker, LOCALES) for _ in range(20_000)}
+    assert not made & set(usual) and len(made) > 150
+    assert sum(v in known for v in made) > 0.95 * len(made)
 
 
 def test_the_same_seeds_draw_the_same_texts() -> None:

@@ -1,0 +1,35 @@
+"""Columns whose values are made up: names, addresses, codes and other texts, and how each was treated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.text import TextPlan
+from spark_synth.generation.persons import ADDRESSES, names_known
+
+
+def treated_columns(
+    plans: Mapping[str, TablePlan], kept: Collection[str], tables: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """For each such column its `table`, `column`, `how` in words, whether values are `unique`, and `copied`: synthetic
+    values that the real column has, too (None where nobody looked). kept: tables whose real rows are there.
+
+    tables: what the evaluation found, by table.
+    """
+    found = []
+    for name, plan in plans.items():
+        for text in plan.texts if name not in kept else ():
+            column = tables.get(name, {}).get("columns", {}).get(text.column, {})
+            entry = {"table": name, "column": text.column, "how": _how(text, plan)}
+            found.append({**entry, "unique": text.unique, "copied": column.get("copied")})
+    return found
+
+
+def _how(text: TextPlan, plan: TablePlan) -> str:
+    if text.provider in ADDRESSES and names_known(plan):
+        return f"Faker: {text.provider}, made of the names in its row"
+    if text.provider:
+        return f"Faker: {text.provider}"
+    return "codes of the same forms" if text.forms else "words spelled by a character model"
