@@ -43,6 +43,7 @@ _debug: ContextVar[bool] = ContextVar("debug", default=False)
 def discover(
     conf: Conf,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write the proposed schema.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="Ask for what is doubtful, on the terminal.")] = False,
     overrides: Overrides = None,
     debug: Debug = False,
     quiet: Quiet = False,
@@ -51,7 +52,7 @@ def discover(
     config = _begin(conf, overrides, debug, quiet)
     from spark_synth import pipeline
 
-    _result(pipeline.discover(config, out))
+    _result(pipeline.discover(config, out, review))
 
 
 @app.command()

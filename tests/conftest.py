@@ -16,7 +16,7 @@ from tests.places import REPOSITORY
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """One session for all tests: two cores, Delta, the SQLite driver, its own warehouse. Only Maven needs a network."""
+    """One session for all tests: two cores, Delta, drivers of databases, a warehouse. Only Maven needs a network."""
     folder = tmp_path_factory.mktemp("spark")
     settings = SparkSettings(
         master="local[2]",
@@ -27,7 +27,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
         },
     )
-    session = build_session(settings, [SQLITE_PACKAGE, SERVERS["postgresql"].package], log_file=folder / "spark.log")
+    drivers = [SQLITE_PACKAGE, SERVERS["postgresql"].package, SERVERS["mysql"].package]
+    session = build_session(settings, drivers, log_file=folder / "spark.log")
     yield session
     session.stop()
 

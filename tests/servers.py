@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 PATIENCE = 240  # seconds in which a process must be up
-POSTGRES = "postgres"
+POSTGRES, MYSQL = "postgres", "mysql"
 
 
 def free_port() -> int:
@@ -103,6 +103,41 @@ def postgres() -> Iterator[str]:
     finally:
         run(*control, "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """The address of a database on a server of its own; the test is skipped where no server can be had."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    server, install = shutil.which("mariadbd", path=path), shutil.which("mariadb-install-db", path=path)
+    if not server or not install:
+        pytest.skip("MariaDB is not installed: apt-get install mariadb-server")
+    folder, port = Path(tempfile.mkdtemp(prefix="mariadb-")), free_port()
+    data = [f"--datadir={folder / 'data'}"] + ([f"--user={MYSQL}"] if os.geteuid() == 0 else [])
+    if os.geteuid() == 0:
+        shutil.chown(folder, MYSQL, MYSQL)
+    log = (folder / "log").open("wb")
+    made = [install, "--no-defaults", *data, "--auth-root-authentication-method=normal"]
+    subprocess.run(made, check=True, stdout=log, stderr=log)
+    options = [f"--port={port}", "--bind-address=127.0.0.1", "--skip-name-resolve"]
+    options += [f"--socket={folder / 's.sock'}", f"--init-file={folder / 'i.sql'}"]
+    (folder / "i.sql").write_text(
+        f"CREATE DATABASE {MYSQL}_test;\nCREATE USER tester@'127.0.0.1' IDENTIFIED BY 'geheim77';\n"
+        "GRANT ALL ON *.* TO tester@'127.0.0.1';\n"
+    )
+    process = subprocess.Popen([server, "--no-defaults", *data, *options], stdout=log, stderr=log)
+    try:
+        _wait_until(lambda: _listens(port), "mariadbd")
+        yield f"mysql+pymysql://tester:geheim77@127.0.0.1:{port}/{MYSQL}_test"
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _wait_until(condition: object, what: str) -> None:

@@ -35,8 +35,8 @@ class Pipeline(ModuleType):
         if self.failure:
             raise self.failure
 
-    def discover(self, config: RunConfig, out: Path | None) -> Path:
-        self._called(config, out)
+    def discover(self, config: RunConfig, out: Path | None, review: bool) -> Path:
+        self._called(config, out, review)
         return Path("schema.yaml")
 
     def approve(self, config: RunConfig, schema: Path) -> Path:
@@ -122,10 +122,10 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     assert config.generate.given == {"c": "x/c.csv", "d": "y=z"}
     assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1", "models:/n/1")])
     assert main(["train", "--conf", CONF, "--approve"]) == 0
-    assert main(["discover", "--conf", CONF, "--out", "s.yaml"]) == 0
+    assert main(["discover", "--conf", CONF, "--out", "s.yaml", "--review"]) == 0
     exported = ["--to", "x.db", "--prefix", "p_", "--replace", "--namespace", "n", "--ddl-only", "--identifier", "i"]
     assert main(["export", "--conf", CONF, *exported]) == 0
-    assert pipeline.calls[1:] == [(True,), (Path("s.yaml"),), ("x.db", "p_", True, "n", True)]
+    assert pipeline.calls[1:] == [(True,), (Path("s.yaml"), True), ("x.db", "p_", True, "n", True)]
     assert pipeline.configs[-1].generate.identifier == "i"
     assert main(["promote", "--conf", CONF, "--run", "r1", "--alias", "challenger"]) == 0
     assert main(["compare", "r1", "n", "--conf", CONF, "--out", "c.html"]) == 0

@@ -17,7 +17,8 @@ from spark_synth.discovery import Look, Proposal, propose
 from spark_synth.errors import UserError
 from spark_synth.evaluation.report.proposal import DOUBTFUL, write_proposal
 from spark_synth.pipeline.outlook import lookup_tables
-from spark_synth.progress import is_quiet
+from spark_synth.pipeline.review import review_schema, terminal
+from spark_synth.progress import Progress, is_quiet
 from spark_synth.schema import load_schema, save_schema
 from spark_synth.schema.cycles import name_cuts
 from spark_synth.schema.model import Kind
@@ -53,6 +54,18 @@ def discover_schema(spark: SparkSession, config: RunConfig, out: Path | None, no
         note(f"{table}: a look-up table? With `reference: true` its real rows are kept and linked to")
     note(f"evidence: {page}")
     note(f"review {path}, then: spark-synth approve {path} --conf ...")
+    return path
+
+
+def review_proposal(path: Path) -> Path | None:
+    """Ask for the doubtful keys of a proposed schema and write down what is left of it; None where there is no file."""
+    if not path.exists():
+        return None
+    _check_free(path)
+    schema = load_schema(path)
+    dropped = review_schema(schema, terminal)
+    write_whole(path, lambda p: save_schema(schema, p))
+    Progress().note(f"{dropped} keys dropped; approve the rest: spark-synth approve {path} --conf ...")
     return path
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from spark_synth.config import RunConfig
 from spark_synth.errors import UserError
 from spark_synth.evaluation.targets import check_targets
-from spark_synth.pipeline.discover import approve_schema, discover_schema
+from spark_synth.pipeline.discover import approve_schema, discover_schema, review_proposal
 from spark_synth.pipeline.evaluate import evaluate_tables
 from spark_synth.pipeline.failures import plainly
 from spark_synth.pipeline.families import check_families, with_families
@@ -121,11 +121,15 @@ class Workshop:
 
 
 @plainly
-def discover(config: RunConfig, out: Path | None) -> Path:
-    """Propose a schema from the tables alone, for review; the path of its file."""
+def discover(config: RunConfig, out: Path | None, review: bool = False) -> Path:
+    """Propose a schema from the tables alone, for review; the path of its file. review: ask for what is doubtful, of a
+    proposal that is there already, too."""
+    if review and (found := review_proposal(out or Path(config.schema_path))):
+        return found
     shop = Workshop(config, reads=True)
     shop.progress.stage("discover the schema")
-    return discover_schema(shop.spark, shop.config, out, shop.progress.note)
+    path = discover_schema(shop.spark, shop.config, out, shop.progress.note)
+    return (review_proposal(path) if review else None) or path
 
 
 @plainly

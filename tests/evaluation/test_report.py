@@ -130,6 +130,19 @@ def test_what_was_not_measured_is_left_out(left: tuple[str, ...], tmp_path: Path
     )
 
 
+def test_what_was_made_up_is_told(good: dict[str, Any], tmp_path: Path) -> None:
+    one = {"table": "customer", "column": "mail", "how": "Faker: email, made of the names in its row"}
+    treated = [
+        {**one, "unique": True, "copied": 0},
+        {**one, "column": "code", "how": "codes", "unique": False, "copied": 3},
+    ]
+    write_report({**good, "treated": treated}, tmp_path, {"identifier": "x"})
+    page = (tmp_path / "privacy.html").read_text(encoding="utf-8")
+    assert page.count("What was made up") == 1
+    assert re.search(r"mail</td><td>Faker: email, made of the names in its row</td><td>never twice", page)
+    assert re.search(r'codes</td><td>may repeat</td><td class="n poor">3<', page)
+
+
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     schema = made_up_schema(9)
