@@ -14,13 +14,15 @@ from spark_synth.evaluation.attacks import of_both
 from spark_synth.schema.names import quote
 
 NEAR = 0.01  # of the spread of a number: a near copy differs by less than that in every number, and in nothing else
+COMMON = 5  # real rows that are alike
 GRIDS = 4  # shifted against each other, so that two near rows seldom fall into two cells in each
 SIDES = ("one", "other", "synth")
 
 
 def count_copies(rows: DataFrame, side: str, spreads: Mapping[str, float], seed: int) -> dict[str, Any] | None:
     """`exact` and `near`: of the rows of all sides, those that are copied, as `of_both` has them, with `share`, that of
-    synthetic rows which are a copy of any real row. Real rows repeat each other, too, so risk is what is beyond that.
+    synthetic rows which are a copy of any real row. Real rows repeat each other, too, so risk is what is beyond that;
+    and what COMMON real rows or more share tells of none of them, so only copies of rarer ones count as one.
 
     rows: values in the form of `values_of`, and a column `side` of 0 and 1 (the halves of the real rows) and 2 (the
     synthetic ones). spreads: of every number. Near rows are those that fall into one cell of a grid of NEAR spreads in
@@ -37,7 +39,7 @@ def count_copies(rows: DataFrame, side: str, spreads: Mapping[str, float], seed:
     distinct = hashed.groupBy("row").agg(F.first("cells").alias("cells"), *counts)
     cells = distinct.select("row", *SIDES, F.posexplode("cells").alias("grid", "cell"))
     window = Window.partitionBy("grid", "cell")
-    there = {f"near_{s}": F.max((F.col(s) > 0).cast("int")).over(window) for s in SIDES[:2]}
+    there = {f"near_{s}": F.sum(s).over(window) for s in SIDES[:2]}
     near = cells.select("row", *SIDES, *[v.alias(n) for n, v in there.items()])
     best = near.groupBy("row").agg(*[F.first(s).alias(s) for s in SIDES], *[F.max(n).alias(n) for n in there])
     found = best.agg(*[F.sum(s).alias(f"rows_{s}") for s in SIDES], *_matches()).first()
@@ -58,8 +60,10 @@ def _matches() -> list[SparkColumn]:
     """How many rows of a side have a copy in one half, in the other, or in any."""
     made = []
     for how, within in (("exact", ""), ("near", "near_")):
-        one, other = (F.col(f"{within}{half}") > 0 for half in SIDES[:2])
-        pairs = {("synth", "one"): one, ("synth", "other"): other, ("synth", "any"): one | other}
+        rows = [F.col(f"{within}{half}") for half in SIDES[:2]]
+        rare = rows[0] + rows[1] < COMMON
+        one, other = ((n > 0) & rare for n in rows)
+        pairs = {("synth", "one"): one, ("synth", "other"): other, ("synth", "any"): rows[0] + rows[1] > 0}
         pairs |= {("other", "one"): one, ("one", "other"): other}
         made += [F.sum(F.when(t, F.col(s)).otherwise(0)).alias(f"{how}_{s}_{of}") for (s, of), t in pairs.items()]
     return made

@@ -188,6 +188,17 @@ def test_near_copies_are_found_among_all_rows(spark: SparkSession, share: float)
     assert found["near"]["share"] == pytest.approx(share, abs=0.05) and found["near"]["control"] < 0.01
 
 
+def test_copies_of_what_many_rows_share_give_nothing_away(spark: SparkSession) -> None:
+    """Each place is shared by twenty real rows, but every hundredth row is the only one of its place."""
+    real = [(f"place {i % 100}" if i % 100 else f"only {i}", i // 100 % 2) for i in range(2000)]
+    common = [(f"place {i % 99 + 1}", 2) for i in range(2000)]
+    rare = [(f"only {i * 100}", 2) for i in range(20)]
+    for made, low, high in ((common, 0.0, 0.0), (common[:1980] + rare, 0.0, 0.02), (rare * 5, 0.8, 1.0)):
+        found = count_copies(spark.createDataFrame(real + made, "place string, side int"), "side", {}, 0)
+        assert found is not None and found["exact"]["share"] == 1 and found["exact"]["control"] == 0
+        assert low <= found["exact"]["low"] <= high and found["near"]["share"] == 1
+
+
 def test_membership_is_told_where_fitted_rows_are_nearer() -> None:
     random = np.random.default_rng(0)
     same = membership(random.random(900), random.random(100), (900, 100))
