@@ -24,6 +24,7 @@ MODES = 5  # of an ordered sub-column, at most
 ROUNDS = 60  # of expectation maximisation
 LIGHT = 0.01  # share of the rows below which a mode is dropped
 REACH = 4.0  # standard deviations of its mode that an offset of 1 stands for
+LEAST = 1e-13  # chance of a code that its modes are far from
 TEMPERATURE = 0.5  # of the Gumbel-softmax
 
 
@@ -79,6 +80,7 @@ class OrderedHead(nn.Module):
     """
 
     inside: Tensor
+    alone: Tensor
     place: Tensor
     means: Tensor
     widths: Tensor
@@ -91,6 +93,8 @@ class OrderedHead(nn.Module):
         inside = torch.log(smoothed.clamp(min=1e-30)) - torch.log(of_mode.clamp(min=1e-30))
         inside = torch.where(smoothed > 0, inside, IMPOSSIBLE)
         self.register_buffer("inside", inside.T.contiguous().float(), persistent=False)  # (M, K)
+        # of the modes without a width, each of which has one code
+        self.register_buffer("alone", F.softmax(self.inside[modes.normal :], 1), persistent=False)
         self.register_buffer("place", modes.place, persistent=False)
         self.register_buffer("means", modes.means, persistent=False)
         self.register_buffer("widths", modes.widths, persistent=False)
@@ -108,10 +112,10 @@ class OrderedHead(nn.Module):
         centre = self.means + REACH * self.widths * offset[:, None]
         width = self.widths * torch.exp(width.clamp(-3, 3))[:, None]
         away = (self.place - centre[:, :, None]) / width[:, :, None]
-        kernel = self.inside[:normal] - away.square().clamp(max=2e3) / 2
-        within = F.log_softmax(torch.cat([kernel, self.inside[normal:].expand(len(layer), -1, -1)], 1), 2)
-        found = torch.logsumexp(F.log_softmax(mode, 1)[:, :, None] + within, 1)
-        return torch.where(self.possible, found.clamp(min=-30), IMPOSSIBLE)  # type: ignore[arg-type]
+        within = F.softmax(self.inside[:normal] - away.square().clamp(max=2e3) / 2, 2)
+        chance = F.softmax(mode, 1)
+        found = torch.bmm(chance[:, None, :normal], within)[:, 0] + chance[:, normal:] @ self.alone
+        return torch.where(self.possible, torch.log(found + LEAST), IMPOSSIBLE)  # type: ignore[arg-type]
 
 
 class MixedColumns(nn.Module):

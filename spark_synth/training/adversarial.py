@@ -16,9 +16,8 @@ from spark_synth.models.hierarchical_gan import HierarchicalGan
 
 BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
-JUDGED = (
-    4  # turns from one in which critics judge to the next: their rows are made one after the other, which takes long
-)
+# Turns from one in which critics judge to the next: rows that they judge are made one after the other, which is slow.
+JUDGED = 16
 MEMORY = 0.99  # of the running mean of the generators' weights
 
 

@@ -44,7 +44,7 @@ def fit_hierarchy(jobs: list[FitJob]) -> list[FitResult]:
     for job in jobs:
         for folder in (job.folder, job.scratch):
             Path(folder).mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(jobs[0].threads)
+    torch.set_num_threads(max(j.threads for j in jobs))
     torch.manual_seed(jobs[0].seed)
     hierarchy = Hierarchy(jobs)
     hierarchy.run()
