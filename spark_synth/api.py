@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import webbrowser
 from collections.abc import Mapping, Sequence
@@ -64,8 +63,9 @@ class Report:
     def scores(self) -> dict[str, float]:
         """Every figure that the configuration may have a gate for, by name."""
         from spark_synth.evaluation import flatten
+        from spark_synth.pipeline.gates import read_metrics
 
-        return flatten(json.loads((self.path.parents[1] / "metrics.json").read_text()))
+        return flatten(read_metrics(self.path.parents[1]))
 
     def show(self, height: int = 800) -> None:
         """Open it: below the cell of a notebook, or in the browser."""

@@ -6,6 +6,7 @@ import re
 
 from spark_synth.discovery.entities import Entity
 from spark_synth.discovery.profile import Holds, Look
+from spark_synth.schema.check import UUID
 from spark_synth.schema.model import Column, Kind
 
 FEW_NUMBERS = 12  # distinct whole numbers that are categories
@@ -14,7 +15,6 @@ MOST_CATEGORIES = 1000
 LONGEST = 100  # characters of a category
 PERSONAL = frozenset({"first_name", "last_name", "name", "email", "phone_number", "street_address", "user_name"})
 POSTCODE = "postcode"  # no number, although it may be written as one
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 PERSONAL |= {"ssn", "iban", "credit_card_number", "ipv4", "ipv6"}
 
 
@@ -40,7 +40,7 @@ def kind_of(look: Look, found: Entity | None, is_key: bool, unique: bool = False
 def _numbered(look: Look) -> bool:
     """Whether values are numbers or codes that only name a row: text without words, and whole numbers."""
     if look.holds is Holds.TEXT:
-        return all(re.search(r"[^\W\d_]{4}|\s", v) is None or _UUID.fullmatch(v) for v in look.sample)
+        return all(re.search(r"[^\W\d_]{4}|\s", v) is None or re.search(UUID, v) for v in look.sample)
     return look.holds is Holds.WHOLE or (look.holds is Holds.NUMBER and all(v.isdigit() for v in look.sample))
 
 

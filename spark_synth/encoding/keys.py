@@ -12,10 +12,9 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_synth.schema.check import INTEGERS
+from spark_synth.schema.check import INTEGERS, UUID
 from spark_synth.schema.names import quote
 
-UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 CLASSES = ("0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 TRIES = 16
 
@@ -109,9 +108,7 @@ def free_values(
 
 def spell(numbers: np.ndarray, charsets: list[str], space: int) -> np.ndarray:
     """Mixed-radix spelling after a multiplicative shuffle (a bijection modulo `space`), so keys do not look counted."""
-    factor = int(space * 0.6180339887) | 1
-    while math.gcd(factor, space) != 1:
-        factor += 2
+    factor = coprime(space)
     shuffled = [(int(n) * factor + 12345) % space for n in numbers.tolist()]
     columns = []
     for chars in reversed(charsets):
@@ -119,6 +116,14 @@ def spell(numbers: np.ndarray, charsets: list[str], space: int) -> np.ndarray:
         shuffled = [n // len(chars) for n in shuffled]
         columns.append([chars[d] for d in digits])
     return np.array(["".join(parts) for parts in zip(*reversed(columns), strict=True)], dtype=object)
+
+
+def coprime(size: int) -> int:
+    """A factor that shuffles the numbers below `size` without putting two at one place."""
+    factor = int(size * 0.6180339887) | 1
+    while math.gcd(factor, size) != 1:
+        factor += 2
+    return factor
 
 
 def _widen(seen: str) -> str:

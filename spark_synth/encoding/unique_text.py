@@ -9,13 +9,12 @@ narrow for a second point.
 from __future__ import annotations
 
 import math
-import re
 from functools import partial
 
 import numpy as np
 
-from spark_synth.encoding.keys import TRIES, Taken, free_values, spell
-from spark_synth.encoding.text import END, FORM_SIGNS, SIGN, Chain, Pool, TextMaker, TextPlan
+from spark_synth.encoding.keys import CLASSES, TRIES, Taken, coprime, free_values, spell
+from spark_synth.encoding.text import END, Chain, Forms, Pool, TextMaker
 
 
 def unique_texts(maker: TextMaker, number: np.ndarray, count: int) -> np.ndarray:
@@ -23,12 +22,12 @@ def unique_texts(maker: TextMaker, number: np.ndarray, count: int) -> np.ndarray
 
     count: more than the numbers of all rows of the table.
     """
-    plan, source = maker.plan, maker.source
+    source = maker.source
     if isinstance(source, Pool):
-        return free_values(lambda i: _from_pool(source, plan, i), number, count, maker.real)
+        return free_values(lambda i: _from_pool(source, i), number, count, maker.real)
     if isinstance(source, Chain):
         return free_values(lambda i: _from_chain(source, i, count * TRIES), number, count, maker.real)
-    return _from_forms(plan, number, count, maker.real)
+    return _from_forms(source, number, count, maker.real)
 
 
 def tagged(text: str, tag: str) -> str:
@@ -37,24 +36,23 @@ def tagged(text: str, tag: str) -> str:
     return f"{local}.{tag}@{domain}" if at else f"{text} {tag}"
 
 
-def _from_pool(source: Pool, plan: TextPlan, number: np.ndarray) -> np.ndarray:
+def _from_pool(source: Pool, number: np.ndarray) -> np.ndarray:
     size = len(source.values)
-    factor = _coprime(size)
+    factor = coprime(size)
     names = source.values[(number * factor + 7) % size]
     rounds = number // size
     return np.array([tagged(v, str(r + 1)) if r else v for v, r in zip(names, rounds.tolist(), strict=True)], object)
 
 
-def _from_forms(plan: TextPlan, number: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
+def _from_forms(source: Forms, number: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
     """The forms that have places enough for all rows, by their shares; no value has two forms."""
-    forms = [(re.findall(f"{SIGN}?.", form, re.DOTALL), n) for form, n in plan.forms]
-    sets = [([FORM_SIGNS[s[1:]] if s[0] == SIGN else s for s in form], n) for form, n in forms]
+    sets = [(list(signs), share) for signs, share in zip(source.forms, source.shares.tolist(), strict=True)]
     wide = [(s, n) for s, n in sets if math.prod(map(len, s)) >= count * TRIES]
     if not wide:  # the widest one, longer than any real value
         widest = max((s for s, _ in sets), key=lambda s: math.prod(map(len, s)))
         while math.prod(map(len, widest)) < count * TRIES:
-            widest = [*widest, FORM_SIGNS["9"]]
-        wide = [(widest, 1)]
+            widest = [*widest, CLASSES[0]]
+        wide = [(widest, 1.0)]
     ends = np.cumsum([n for _, n in wide]) / sum(n for _, n in wide)
     which = np.searchsorted(ends, (number * 0.6180339887498949) % 1.0, side="right").clip(max=len(wide) - 1)
     out = np.full(len(number), None, dtype=object)
@@ -67,7 +65,7 @@ def _from_forms(plan: TextPlan, number: np.ndarray, count: int, real: Taken | No
 
 def _from_chain(chain: Chain, number: np.ndarray, space: int) -> np.ndarray:
     n = len(number)
-    factor = _coprime(space)
+    factor = coprime(space)
     point = ((number.astype(object) * factor + 7) % space).astype(float) / space + 0.5 / space
     width, state, out = np.ones(n), np.full(n, chain.start), np.full(n, "", dtype=object)
     end = np.flatnonzero(chain.chars == END)
@@ -92,11 +90,3 @@ def _from_chain(chain: Chain, number: np.ndarray, space: int) -> np.ndarray:
     short = width * space >= 0.5  # the model knows too few texts
     out[short] = [f"{t} {i}" for t, i in zip(out[short], number[short].tolist(), strict=True)]
     return np.array([t.strip() or f"x{i}" for t, i in zip(out, number.tolist(), strict=True)], dtype=object)
-
-
-def _coprime(size: int) -> int:
-    """A factor that shuffles the numbers below `size` without putting two at one place."""
-    factor = int(size * 0.6180339887) | 1
-    while math.gcd(factor, size) != 1:
-        factor += 2
-    return factor

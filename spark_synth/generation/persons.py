@@ -12,7 +12,6 @@ from spark_synth.encoding.plan import How, TablePlan
 from spark_synth.encoding.text import TextMaker, guess_provider
 
 ADDRESSES = {"email", "company_email", "free_email", "safe_email", "user_name"}
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def fit_addresses(
@@ -28,7 +27,7 @@ def fit_addresses(
             continue
         texts = out[f"w{i}"].to_numpy(object)
         rows = np.flatnonzero([t is not None and n != "" for t, n in zip(texts, names, strict=True)])
-        tags = [f".{_spelled(n)}" if maker.plan.unique else "" for n in number[rows].tolist()]
+        tags = [f".{np.base_repr(n, 36).lower()}" if maker.plan.unique else "" for n in number[rows].tolist()]
         made = np.array([_address(t, n, g) for t, n, g in zip(texts[rows], names[rows], tags, strict=True)], object)
         if maker.real is not None and len(rows):
             taken = np.flatnonzero(maker.real.contains(made))
@@ -71,12 +70,3 @@ def _plain(name: object) -> str:
 def _address(text: str, name: str, tag: str) -> str:
     _, at, domain = text.partition("@")
     return f"{name}{tag}{at}{domain}"
-
-
-def _spelled(number: int) -> str:
-    """A number in base 36."""
-    digits = _DIGITS[number % 36]
-    while number >= 36:
-        number //= 36
-        digits = _DIGITS[number % 36] + digits
-    return digits

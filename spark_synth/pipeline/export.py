@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,10 +27,10 @@ from spark_synth.pipeline.stages import Workshop
 from spark_synth.pipeline.state import Manifest
 from spark_synth.progress import Progress
 from spark_synth.schema import Schema
-from spark_synth.servers.address import engine_of, parse_url, shown, told_plainly
+from spark_synth.servers.address import SQLITE, engine_of, parse_url, shown, told_plainly
 from spark_synth.servers.declared import load_declared, reflect
 from spark_synth.sinks import read_delta, table_target
-from spark_synth.sinks.ddl import SQLITE, Design, Origin, design
+from spark_synth.sinks.ddl import Design, Origin, design
 from spark_synth.sinks.files import FORMATS, write_files
 from spark_synth.sinks.fitting import fitting_rows
 from spark_synth.sinks.load import load_rows
@@ -188,26 +188,19 @@ def _to_server(found: Written, order: Order, url: URL, made: Design, progress: P
     bare = _design(found, order, url, names, bare=True)
     try:
         with told_plainly(url, "writing to"):
-            _refuse_existing(engine, made, order)
+            made.existing(engine, shown(url), order.replace)
             _clear(engine, bare)
             try:
                 with engine.begin() as connection:
                     bare.metadata.create_all(connection)
                 counts = _load(found, bare, engine, url, progress)
-                _finish(engine, made, _design(found, order, url, names), order)
+                _finish(engine, made, bare, order, lambda: _design(found, order, url, names))
             except BaseException:
                 _clear(engine, bare)
                 raise
     finally:
         engine.dispose()
     return counts
-
-
-def _refuse_existing(engine: Engine, made: Design, order: Order) -> None:
-    there = set(sa.inspect(engine).get_table_names(order.namespace))
-    found = [t.name for t in made.tables.values() if t.name in there]
-    if found and not order.replace:
-        raise UserError(f"{shown(engine.url)} has a table {found[0]} already: use --replace, or another --prefix")
 
 
 def _clear(engine: Engine, bare: Design) -> None:
@@ -234,15 +227,18 @@ def _load(found: Written, bare: Design, engine: Engine, url: URL, progress: Prog
     return dict(zip(names, run_parallel(found.tables[names[0]].sparkSession, load, names), strict=True))
 
 
-def _finish(engine: Engine, made: Design, staged: Design, order: Order) -> None:
-    """Give the loaded tables their constraints and names, in the place of older ones where these are to be replaced."""
+def _finish(engine: Engine, made: Design, bare: Design, order: Order, loaded: Callable[[], Design]) -> None:
+    """Give the loaded tables their constraints and names, in the place of older ones where these are to be replaced.
+
+    loaded: makes the design of the tables under the names that they were loaded by.
+    """
     with engine.begin() as connection:
         if engine.dialect.name not in _TRANSACTIONAL:
-            _constrain(connection, staged)  # whatever fails does so before an older table is gone
+            _constrain(connection, loaded())  # whatever fails does so before an older table is gone
         if order.replace:
             _drop_older(connection, made, order)
         for name, table in made.tables.items():
-            _rename(connection, staged.tables[name], table.name)
+            _rename(connection, bare.tables[name], table.name)
         if engine.dialect.name in _TRANSACTIONAL:
             _constrain(connection, made)
 
@@ -256,8 +252,7 @@ def _constrain(connection: Connection, made: Design) -> None:
 
 def _drop_older(connection: Connection, made: Design, order: Order) -> None:
     """Foreign keys between these tables go first; one of any other table that refers to them makes this fail."""
-    there = set(sa.inspect(connection).get_table_names(order.namespace))
-    names = [t.name for t in made.tables.values() if t.name in there]
+    names = made.existing(connection, shown(connection.engine.url), order.replace)
     if names:
         older = sa.MetaData(schema=order.namespace)
         older.reflect(connection, only=names, resolve_fks=False)

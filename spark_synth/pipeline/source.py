@@ -45,11 +45,8 @@ Note = Callable[[str], None]
 
 
 def packages_of(source: SourceSettings) -> list[str]:
-    """Maven packages that reading the source needs."""
-    if not source.url:
-        return []
-    url = parse_url(source.url)
-    return [] if url.get_backend_name() == SQLITE else [server_of(url).package]
+    """Maven packages that reading a source needs, as `local_source` has it."""
+    return [server_of(parse_url(source.url)).package] if source.url else []
 
 
 def local_source(config: RunConfig) -> RunConfig:
@@ -59,9 +56,9 @@ def local_source(config: RunConfig) -> RunConfig:
         return config
     url = parse_url(config.source.url)
     if url.get_backend_name() == SQLITE:
-        changed = {"path": url.database or "", "url": None, "format": "sqlite"}
+        changed = {"path": url.database or "", "url": None, "format": SQLITE}
     else:
-        told = [url.set(password=None).render_as_string(), config.source.namespace]
+        told = [url.render_as_string(), config.source.namespace]
         name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
         folder = Path(config.output).absolute() / "_work" / f"snapshot-{name}"
         changed = {"path": str(folder), "format": "delta"}

@@ -10,6 +10,7 @@ from spark_synth.errors import UserError
 from spark_synth.schema.model import ForeignKey, Kind, Schema, Table
 
 INTEGERS = ("tinyint", "smallint", "int", "bigint")
+UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _TYPES = (*INTEGERS, "float", "double", "boolean", "string", "date", "timestamp", "timestamp_ntz")
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
 

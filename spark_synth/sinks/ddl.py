@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
+from spark_synth.errors import UserError
 from spark_synth.schema.model import ForeignKey, Kind, Orphans, Schema
 from spark_synth.servers.declared import DeclaredColumn, DeclaredTable, type_of
 
-SQLITE = "sqlite"
 _KEY_LENGTH = 255  # characters of a text in a key, where a database wants to know
 _SPARK: dict[str, TypeEngine[Any]] = {
     "tinyint": sa.SmallInteger(),
@@ -62,6 +62,14 @@ class Design:
 
         self.metadata.create_all(sa.create_mock_engine(f"{dialect.name}://", told), checkfirst=False)
         return made
+
+    def existing(self, bind: sa.Engine | sa.Connection, where: str, replace: bool) -> list[str]:
+        """Names of those that are there already; UserError where there are any and they are not to be replaced."""
+        there = set(sa.inspect(bind).get_table_names(self.metadata.schema))
+        found = [t.name for t in self.tables.values() if t.name in there]
+        if found and not replace:
+            raise UserError(f"{where} has a table {found[0]} already: use --replace, or another --prefix")
+        return found
 
     def keys(self) -> list[sa.Constraint]:
         """Constraints of all tables, foreign keys apart."""

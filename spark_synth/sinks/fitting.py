@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
+from spark_synth.schema.check import UUID
 from spark_synth.schema.names import quote
+from spark_synth.servers.address import SQLITE
 
-_UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _ARRAY = r"^\{[^\\]*\}$"
 _HEX = r"(.{8})(.{4})(.{4})(.{4})(.{12})"
 
@@ -36,13 +37,13 @@ def _fitted(value: Column, column: sa.Column[Any], dialect: Dialect) -> Column:
         return F.when(valid, value).otherwise(F.to_json(F.array(value)))
     if isinstance(type_, sa.Uuid):
         made = F.regexp_replace(F.md5(value), _HEX, "$1-$2-$3-$4-$5")
-        return F.when(value.isNull() | value.rlike(_UUID), value).otherwise(made)
+        return F.when(value.isNull() | value.rlike(UUID), value).otherwise(made)
     if isinstance(type_, sa.Time):
         return F.date_format(value, "HH:mm:ss.SSSSSS")
     if isinstance(type_, sa.String):
         text = F.translate(value.cast("string"), "\0", "")  # which no database takes in a text
         return F.substring(text, 1, type_.length) if type_.length else text
-    if dialect.name == "sqlite":
+    if dialect.name == SQLITE:
         return _plain(value, type_)
     return value.cast("timestamp") if isinstance(type_, sa.DateTime) and type_.timezone else value
 

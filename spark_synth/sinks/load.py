@@ -29,11 +29,16 @@ def load_rows(rows: DataFrame, table: sa.Table, url: URL) -> int:
     return int(loaded[0] or 0) if loaded else 0
 
 
-def insert_rows(connection: sa.Connection, table: sa.Table, batches: Batches) -> int:
+def insertion(table: sa.Table, columns: Iterable[str]) -> sa.Insert:
+    """An INSERT into some columns that leaves values as they are: they have been fitted to the types already."""
+    return sa.insert(sa.table(table.name, *[sa.column(c) for c in columns], schema=table.schema))
+
+
+def _insert_rows(connection: sa.Connection, table: sa.Table, batches: Batches) -> int:
     """Put batches into a table by INSERT; how many rows there were."""
     done = 0
     for batch in batches:
-        into = sa.insert(sa.table(table.name, *[sa.column(c) for c in batch.schema.names], schema=table.schema))
+        into = insertion(table, batch.schema.names)
         for part in (batch.slice(i, INSERTED) for i in range(0, batch.num_rows, INSERTED)):
             connection.execute(into, part.to_pylist())
             done += part.num_rows
@@ -48,7 +53,7 @@ def _loader(table: sa.Table, url: URL) -> Callable[[Batches], Iterator[pa.Record
         try:
             with engine.begin() as connection:
                 copies = engine.dialect.name == "postgresql"
-                done = _copy_rows(connection, table, batches) if copies else insert_rows(connection, table, batches)
+                done = _copy_rows(connection, table, batches) if copies else _insert_rows(connection, table, batches)
         except sa.exc.SQLAlchemyError as error:
             raise RunError(f"table {table.name}: writing to {shown(url)} failed: {first_line(error, url)}") from None
         finally:

@@ -15,11 +15,10 @@ from pyspark.sql import DataFrame
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from spark_synth.errors import RunError, UserError
-from spark_synth.servers.address import engine_of, told_plainly
+from spark_synth.errors import RunError
+from spark_synth.servers.address import SQLITE, engine_of, told_plainly
 from spark_synth.sinks.ddl import Design
-
-AT_ONCE = 5_000  # rows of an INSERT
+from spark_synth.sinks.load import INSERTED, insertion
 
 
 def write_sqlite(path: Path, made: Design, rows: Mapping[str, DataFrame], replace: bool) -> dict[str, int]:
@@ -27,16 +26,13 @@ def write_sqlite(path: Path, made: Design, rows: Mapping[str, DataFrame], replac
 
     UserError where one is there already and is not to be replaced; RunError, and a file as it was, where that fails.
     """
-    url = URL.create("sqlite", database=str(path))
+    url = URL.create(SQLITE, database=str(path))
     new = not path.exists()
     engine = engine_of(url)
     try:
         with told_plainly(url, "writing to"), engine.connect() as connection:
             raw = connection.execution_options(isolation_level="AUTOCOMMIT")  # transactions are begun below
-            there = set(sa.inspect(raw).get_table_names())
-            found = [t.name for t in made.tables.values() if t.name in there]
-            if found and not replace:
-                raise UserError(f"{path} has a table {found[0]} already: use --replace, or another --prefix")
+            found = made.existing(raw, str(path), replace)
             raw.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 counts = _fill(raw, made, rows, found)
@@ -61,7 +57,7 @@ def _fill(connection: Connection, made: Design, rows: Mapping[str, DataFrame], o
     counts = {}
     for name, table in made.tables.items():
         counts[name] = 0
-        into = sa.insert(sa.table(table.name, *[sa.column(c) for c in rows[name].columns]))
+        into = insertion(table, rows[name].columns)
         for some in _some(rows[name]):
             connection.execute(into, some)
             counts[name] += len(some)
@@ -76,5 +72,5 @@ def _fill(connection: Connection, made: Design, rows: Mapping[str, DataFrame], o
 
 def _some(rows: DataFrame) -> Iterator[list[dict[str, Any]]]:
     each = (row.asDict() for row in rows.toLocalIterator())
-    while some := list(islice(each, AT_ONCE)):
+    while some := list(islice(each, INSERTED)):
         yield some

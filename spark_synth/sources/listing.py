@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,11 @@ def read_table(spark: SparkSession, source: SourceSettings, name: str) -> RawTab
     return read_file_table(spark, path, source.format, name)
 
 
-def keys_of(source: SourceSettings, name: str) -> DeclaredKeys:
-    """The keys that the source declares of a table; plain files declare none."""
+def keys_of(source: SourceSettings, names: Iterable[str]) -> dict[str, DeclaredKeys]:
+    """The keys that the source declares of tables; plain files declare none."""
     path = absolute(source.path)
     if is_sqlite(source.format, path):
-        return declared_keys(path, name)
+        return {name: declared_keys(path, name) for name in names}
     told = Path(path) / DECLARED
-    return load_declared(told)[0][name].keys if told.exists() else DeclaredKeys()
+    tables = load_declared(told)[0] if told.exists() else {}
+    return {name: tables[name].keys if name in tables else DeclaredKeys() for name in names}

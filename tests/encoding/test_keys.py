@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from spark_synth.encoding.bloom import AnyOf, Bloom, build_blooms
-from spark_synth.encoding.keys import UUID, KeyPlan, fit_key, make_keys, used_up
+from spark_synth.encoding.keys import KeyPlan, fit_key, make_keys, used_up
+from spark_synth.schema.check import UUID
 
 
 def keys(plan: KeyPlan, count: int, real: Bloom | None = None, salt: str = "s") -> list:
