@@ -9,8 +9,9 @@ real value occurs twice, none does here: texts are then spelled from the number 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from faker import Faker
@@ -18,6 +19,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import Bloom, stacked
+from spark_synth.encoding.locales import USUAL, locale_of_names
 
 SIGN, START, END = "\x01", "\x02", "\x03"
 MAX_TRIGRAMS = 20000
@@ -27,8 +29,8 @@ CONSTANT = 5  # values of one form that must agree in a character for it to be k
 MAX_LENGTH = 120
 HLL_ERROR = 0.02
 POOL = 2000
-ENOUGH = 200  # values of a pool that are not real
-LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_BR", "sv_SE", "pl_PL")  # Latin letters
+ENOUGH, FEW = 200, 20  # values of a pool, and of one of a single country, that are not real
+LOCALES = (USUAL, "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_BR", "sv_SE", "pl_PL")  # Latin letters
 TRIES = 12
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 FORM_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
@@ -51,8 +53,8 @@ class TextPlan:
     """How a text column is produced: from Faker (`provider`), from `forms`, or from trigram counts.
 
     forms: (form, real values of it); after SIGN, 9, A and a stand for any digit and letter, all else for itself.
-    upper: all real values are in capitals; unique: none of them occurs twice. Whether a row has a value at all is a
-    sub-column (How.FLAG) where the real column has NULLs.
+    upper: all real values are in capitals; unique: none of them occurs twice; latin: all letters are; locale: of Faker,
+    "" the usual ones. Whether a row has a value at all is a sub-column (How.FLAG) where the real column has NULLs.
     """
 
     column: str
@@ -61,6 +63,8 @@ class TextPlan:
     forms: list[tuple[str, int]] = field(default_factory=list)
     upper: bool = False
     unique: bool = False
+    latin: bool = True
+    locale: str = ""
     max_length: int = MAX_LENGTH
 
 
@@ -83,6 +87,7 @@ def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPl
             F.avg(F.col("v").rlike(r"\p{L}{3}").cast("double")).alias("words"),
             F.min((letters & (F.col("v") == F.upper("v"))) | ~letters).alias("upper"),
             (F.approx_count_distinct("v", HLL_ERROR) >= (1 - 4 * HLL_ERROR) * F.count("v")).alias("varied"),
+            (~F.max(F.col("v").rlike(r"[\p{L}&&[^\p{IsLatin}]]"))).alias("latin"),
         )
     )
     found = {names[r["c"]]: r for r in kinds.collect()}
@@ -90,8 +95,18 @@ def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPl
     own = [c for c in names if providers[c] is None and c in found]
     forms = _forms(df, [c for c in own if found[c]["words"] <= WORDS])
     trigrams = _trigrams(df, [c for c in own if c not in forms])
+    locale = locale_of_names(df, providers)
+    told = {c: {"upper": r["upper"], "latin": r["latin"]} for c, r in found.items()}
     return [
-        TextPlan(c, p, trigrams.get(c, []), forms.get(c, []), c in found and found[c]["upper"], c in unique)
+        TextPlan(
+            c,
+            p,
+            trigrams.get(c, []),
+            forms.get(c, []),
+            unique=c in unique,
+            locale=locale if p else "",
+            **told.get(c, {}),
+        )
         for c, p in providers.items()
     ]
 
@@ -143,15 +158,24 @@ def _trigrams(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, in
 
 
 class TextMaker:
-    """Draws values of one text column."""
+    """Draws values of one text column. at_home: of names, those of the plan's locale alone."""
 
-    def __init__(self, plan: TextPlan, seed: int, real: Bloom | None) -> None:
+    def __init__(self, plan: TextPlan, seed: int, real: Bloom | None, at_home: bool = False) -> None:
         self.plan, self.real = plan, real
         self.source: Pool | Forms | Chain
+        self._seed, self._of_country = seed, dict[str, TextMaker]()
         if plan.provider:
-            self.source = Pool(plan.provider, seed, plan.upper, real)
+            self.source = Pool(plan, seed, real, at_home)
         else:
             self.source = Forms(plan) if plan.forms else Chain(plan)
+
+    def of_country(self, locale: str) -> TextMaker:
+        """One that draws names of a country; this one where it has none in the letters of the column."""
+        if locale not in self._of_country:
+            made = TextMaker(replace(self.plan, locale=locale), self._seed, self.real, at_home=True)
+            known = isinstance(made.source, Pool) and len(made.source.values)
+            self._of_country[locale] = made if known else self
+        return self._of_country[locale]
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """n text values, none of them in the real column."""
@@ -173,20 +197,21 @@ class TextMaker:
 
 class Pool:
     """Distinct values of a Faker provider that the real column does not have, the same for the same seed. Where it has
-    most of the usual names, those of other countries serve, and in the end two of them put together."""
+    most of those of the plan's locale, those of other countries serve, and in the end two of them put together.
 
-    def __init__(self, provider: str, seed: int, upper: bool, real: Bloom | None) -> None:
+    at_home: no other countries.
+    """
+
+    def __init__(self, plan: TextPlan, seed: int, real: Bloom | None, at_home: bool = False) -> None:
         made: set[str] = set()
         free: list[str] = []
-        for locale in LOCALES:
-            faker = Faker(locale)
-            faker.seed_instance(seed)
-            found = {str(faker.format(provider)).replace("\n", ", ") for _ in range(POOL)}
-            made |= {v.upper() for v in found} if upper else found
+        others, enough = ((), FEW) if at_home else (LOCALES, ENOUGH)
+        for locale in dict.fromkeys([plan.locale or USUAL, *others]):
+            made |= _of_locale(plan, locale, seed)
             free = _not_real(sorted(made), real)
-            if len(free) >= ENOUGH:
+            if len(free) >= enough:
                 break
-        if len(free) < ENOUGH:
+        if len(free) < enough and made:
             rng, every = np.random.default_rng(seed), np.array(sorted(made), dtype=object)
             pairs = every[rng.integers(0, len(every), (POOL, 2))]
             free += _not_real(sorted({f"{a}-{b}" for a, b in pairs if a != b} - set(free)), real)
@@ -196,6 +221,16 @@ class Pool:
         """n values."""
         drawn: np.ndarray = self.values[rng.integers(0, len(self.values), n)]
         return drawn
+
+
+def _of_locale(plan: TextPlan, locale: str, seed: int) -> set[str]:
+    """Values of a provider in a locale; of a column in Latin letters none in others."""
+    faker = Faker(locale)
+    faker.seed_instance(seed)
+    found = {str(faker.format(plan.provider)).replace("\n", ", ") for _ in range(POOL)}
+    if plan.latin:
+        found = {v for v in found if all(unicodedata.name(c, "").startswith("LATIN") for c in v if c.isalpha())}
+    return {v.upper() for v in found} if plan.upper else found
 
 
 def _not_real(values: list[str], real: Bloom | None) -> list[str]:

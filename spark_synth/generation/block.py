@@ -27,6 +27,7 @@ from spark_synth.generation.codes import (
 )
 from spark_synth.generation.decode import decode_values, decoded_fields
 from spark_synth.generation.persons import fit_addresses
+from spark_synth.generation.regions import draw_at_home, locales_of
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 
@@ -157,9 +158,12 @@ def read_filters(at: Path) -> dict[str, np.ndarray]:
 def _add_texts(
     out: pd.DataFrame, plan: TablePlan, makers: list[TextMaker], rng: np.random.Generator, job: BlockJob
 ) -> None:
-    number = job.used + out["__idx"].to_numpy(np.int64)
+    number, homes = job.used + out["__idx"].to_numpy(np.int64), locales_of(out, plan)
     for i, maker in enumerate(makers):
-        text = unique_texts(maker, number, job.used + job.keys) if maker.plan.unique else maker.draw(len(out), rng)
+        if maker.plan.unique:
+            text = unique_texts(maker, number, job.used + job.keys)
+        else:
+            text = draw_at_home(maker, homes, rng)
         flag = next((k for k, v in enumerate(plan.values) if v.how is How.FLAG and v.column == maker.plan.column), None)
         if flag is not None:
             text[out[f"x{flag}"].isna().to_numpy()] = None

@@ -8,6 +8,7 @@ from typing import Any
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.generation.persons import ADDRESSES, names_known
+from spark_synth.generation.regions import AT_HOME, country_of
 
 
 def treated_columns(
@@ -31,5 +32,7 @@ def _how(text: TextPlan, plan: TablePlan) -> str:
     if text.provider in ADDRESSES and names_known(plan):
         return f"Faker: {text.provider}, made of the names in its row"
     if text.provider:
-        return f"Faker: {text.provider}"
+        where = f" of {text.locale}" if text.locale else ""
+        at_home = ", of the country in its row" if text.provider in AT_HOME and country_of(plan) else ""
+        return f"Faker: {text.provider}{where}{at_home}"
     return "codes of the same forms" if text.forms else "words spelled by a character model"

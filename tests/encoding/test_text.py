@@ -107,3 +107,23 @@ def test_the_same_seeds_draw_the_same_texts() -> None:
 
 def test_a_column_without_text_still_makes_some() -> None:
     assert TextMaker(TextPlan("t", None), 1, None).draw(3, np.random.default_rng(0)).tolist() == ["x"] * 3
+
+
+def test_names_are_those_of_the_country_that_the_real_ones_are_of(spark: SparkSession) -> None:
+    faker = Faker("de_DE")
+    faker.seed_instance(3)
+    rows = [(faker.first_name(), faker.last_name(), faker.city()) for _ in range(300)]
+    df = spark.createDataFrame(rows, "first string, last string, city string")
+    plans = fit_texts(df, {"first": "first_name", "last": "last_name", "city": "city"})
+    assert [p.locale for p in plans] == ["de_DE"] * 3 and all(p.latin for p in plans)
+    german = {faker.last_name() for _ in range(5000)}
+    made = TextMaker(plans[1], 1, None).draw(300, np.random.default_rng(0))
+    assert np.mean([v in german for v in made]) > 0.9
+
+
+@pytest.mark.parametrize(("names", "latin"), [(["Анна", "Пётр"], False), (["Anna", "Zoë"], True)])
+def test_letters_stay_those_of_the_real_column(spark: SparkSession, names: list[str], latin: bool) -> None:
+    (plan,) = fit_texts(spark.createDataFrame([(n,) for n in names], "n string"), {"n": "first_name"})
+    assert plan.latin is latin
+    abroad = TextMaker(plan, 1, None).of_country("ru_RU").draw(50, np.random.default_rng(0))
+    assert any("а" <= letter <= "я" for name in abroad for letter in name) is not latin
