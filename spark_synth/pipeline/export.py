@@ -147,6 +147,8 @@ def target_url(to: str) -> URL:
 def _origin(config: RunConfig) -> Origin:
     """What the source declares of its tables."""
     source = config.source
+    if source.catalog:
+        return Origin()
     told = Path(source.path) / DECLARED
     if told.exists():
         return Origin(*load_declared(told))
@@ -190,6 +192,7 @@ def _to_server(found: Written, order: Order, url: URL, made: Design, progress: P
         with told_plainly(url, "writing to"):
             made.existing(engine, shown(url), order.replace)
             _clear(engine, bare)
+            older = _type_names(engine, order.namespace)
             try:
                 with engine.begin() as connection:
                     bare.metadata.create_all(connection)
@@ -197,6 +200,7 @@ def _to_server(found: Written, order: Order, url: URL, made: Design, progress: P
                 _finish(engine, made, bare, order, lambda: _design(found, order, url, names))
             except BaseException:
                 _clear(engine, bare)
+                _drop_types(engine, bare, older)
                 raise
     finally:
         engine.dispose()
@@ -208,6 +212,22 @@ def _clear(engine: Engine, bare: Design) -> None:
     with engine.begin() as connection:
         for table in bare.tables.values():
             connection.execute(DropTable(table, if_exists=True))
+
+
+def _type_names(engine: Engine, namespace: str | None) -> set[str]:
+    """Enumerations that are types of their own, where the server has such."""
+    if engine.dialect.name != "postgresql":
+        return set()
+    return {e["name"] for e in sa.inspect(engine).get_enums(namespace)}  # type: ignore[attr-defined]
+
+
+def _drop_types(engine: Engine, bare: Design, older: set[str]) -> None:
+    """Drop the enumerations that were made for the tables, which went with them; `older` stay."""
+    columns = [c for t in bare.tables.values() for c in t.columns]
+    made = {c.type.name: c.type for c in columns if isinstance(c.type, sa.Enum) and c.type.name}
+    with engine.begin() as connection:
+        for name in sorted(_type_names(engine, bare.metadata.schema) & made.keys() - older):
+            made[name].drop(connection, checkfirst=True)
 
 
 def _load(found: Written, bare: Design, engine: Engine, url: URL, progress: Progress) -> dict[str, int]:

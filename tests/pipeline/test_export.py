@@ -124,6 +124,10 @@ def test_what_a_server_refuses_leaves_it_as_it_was(spark: SparkSession, server: 
     assert not [t for t in found.get_table_names() if t.startswith("loading")]
     with engine.connect() as connection:
         assert connection.scalar(sa.text('SELECT count(*) FROM "t_order"')) == 900
+    with pytest.raises(RunError):
+        export_database(_written(spark, **{wrong: True}), Order(_text(server), "e_"), Progress())
+    enums = {e["name"][:2] for e in sa.inspect(engine).get_enums()}  # type: ignore[attr-defined]
+    assert "t_" in enums and "e_" not in enums
     engine.dispose()
 
 
