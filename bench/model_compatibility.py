@@ -4,8 +4,9 @@
         [--families graph_vae autoregressive] [--seeds 3] [--minutes 10]
 
 DIR holds tables and SDV metadata. A fifth of the rows of `--root`, with all that hangs on them, is held out; generators
-are trained on the others. OUT/results.json and OUT/results.md are written anew after every run; a run that is there is
-kept.
+are trained on the others. Beside them stands what is learnt from one half of these real rows against the other half:
+how far chance alone takes two samples apart. OUT/results.json and OUT/results.md are written anew after every run; a
+run that is there is kept.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from spark_synth.sinks import read_delta, table_target
 from spark_synth.whole import write_json
 
 FOLDS = 5  # one of them is held out
+HALVES = "real halves"
 CONF = Path(__file__).resolve().parents[1] / "conf" / "local.yaml"
 COLUMNS = ("auc_real", "auc_synth", "mc_auc", "f1_real", "f1_synth", "mc_f1", "P")
 
@@ -41,9 +43,10 @@ def main() -> None:
     out = Path(args.out).absolute()
     results = json.loads((out / "results.json").read_text()) if (out / "results.json").exists() else []
     for seed in range(args.seeds):
-        for family in args.families:
+        for family in [*args.families, HALVES]:
             if not any(r["family"] == family and r["seed"] == seed for r in results):
-                results.append({"family": family, "seed": seed, **_run(args, out, family, seed)})
+                run = _halves if family == HALVES else _run
+                results.append({"family": family, "seed": seed, **run(args, out, family, seed)})
                 write_json(out / "results.json", results, indent=1)
                 (out / "results.md").write_text(_table(args, results))
 
@@ -62,26 +65,53 @@ def _arguments() -> argparse.Namespace:
 
 def _run(args: argparse.Namespace, out: Path, family: str, seed: int) -> dict[str, Any]:
     """Train on four fifths, generate, and compare; what came out."""
-    fold = out / f"fold-{seed}"
+    fold, whole, schema = _fold(args, out, seed)
     config = _config(args, fold / "train", out, family, seed)
-    whole = Workshop(_config(args, Path(args.source), out, family, seed))
-    schema = load_schema(whole.config.schema_path)
-    if not (fold / "done").exists():
-        _split(whole, schema, args.root, fold, seed)
     run_id = pipeline.train(config)
     pipeline.generate(config)
-    spark = whole.spark
-    real, test = ({t: spark.read.parquet(f"{fold}/{p}/{t}.parquet") for t in schema.tables} for p in ("train", "test"))
     synth = {
-        t: read_delta(spark, table_target(config.output, str(config.generate.identifier), t)) for t in schema.tables
+        t: read_delta(whole.spark, table_target(config.output, str(config.generate.identifier), t))
+        for t in schema.tables
     }
+    real, test = (_part(whole, schema, fold, p) for p in ("train", "test"))
+    return {**_compared(args, schema, (real, test, synth), seed), "run": run_id}
+
+
+def _halves(args: argparse.Namespace, out: Path, _: str, seed: int) -> dict[str, Any]:
+    """One half of the four fifths, as if it were synthetic, against the other."""
+    fold, whole, schema = _fold(args, out, seed)
+    numbered = _numbered(_part(whole, schema, fold, "train"), schema, args.root, f"{seed} halves", 2)
+    one, other = ({t: f.where(F.col("__fold") == i).drop("__fold") for t, f in numbered.items()} for i in range(2))
+    return _compared(args, schema, (one, _part(whole, schema, fold, "test"), other), seed)
+
+
+def _fold(args: argparse.Namespace, out: Path, seed: int) -> tuple[Path, Workshop, Schema]:
+    """Where the two parts of the real rows of a seed are, written if they are not there yet."""
+    fold, whole = out / f"fold-{seed}", Workshop(_config(args, Path(args.source), out, "copula", seed))
+    schema = load_schema(whole.config.schema_path)
+    if not (fold / "done").exists():
+        numbered = _numbered(whole.database().tables, schema, args.root, str(seed), FOLDS)
+        for t, frame in numbered.items():
+            for part, held in (("train", F.col("__fold") > 0), ("test", F.col("__fold") == 0)):
+                frame.where(held).drop("__fold").write.mode("overwrite").parquet(f"{fold}/{part}/{t}.parquet")
+        (fold / "done").touch()
+    return fold, whole, schema
+
+
+def _part(whole: Workshop, schema: Schema, fold: Path, part: str) -> dict[str, DataFrame]:
+    return {t: whole.spark.read.parquet(f"{fold}/{part}/{t}.parquet") for t in schema.tables}
+
+
+def _compared(
+    args: argparse.Namespace, schema: Schema, frames: tuple[dict[str, DataFrame], ...], seed: int
+) -> dict[str, Any]:
+    """What is learnt from the first and from the last of real, test and synthetic tables, and P."""
     table = args.target.split(".")[0]
-    a, b, c = (sample_of(joined(frames, schema, table), seed=seed) for frames in (real, test, synth))
+    a, b, c = (sample_of(joined(f, schema, table), seed=seed) for f in frames)
     return {
         **model_compatibility(a, b, c, args.target, seed),
         "P": privacy_score(a, c, seed)["P"],
         **_sizes(a, b, c),
-        "run": run_id,
     }
 
 
@@ -102,18 +132,15 @@ def _config(args: argparse.Namespace, source: Path, out: Path, family: str, seed
     return load_config(CONF, told, identifier=f"{family}-{seed}")
 
 
-def _split(whole: Workshop, schema: Schema, root: str, fold: Path, seed: int) -> None:
-    """Write both parts as Parquet: rows go with the row of `root` that they hang on, directly."""
+def _numbered(tables: dict[str, DataFrame], schema: Schema, root: str, salt: str, parts: int) -> dict[str, DataFrame]:
+    """The tables with `__fold`, 0 to parts - 1: rows go with the row of `root` that they hang on, directly."""
     key = schema.table(root).primary_key
-    parts: dict[str, DataFrame] = {}
-    for t, frame in whole.database().tables.items():
+    found: dict[str, DataFrame] = {}
+    for t, frame in tables.items():
         named = key if t == root else next(fk.columns for fk in schema.table(t).foreign_keys if fk.parent == root)
-        number = F.pmod(F.xxhash64(F.lit(seed), *[F.col(quote(c)).cast("string") for c in named]), F.lit(FOLDS))
-        parts[t] = frame.withColumn("__fold", number)
-    for t, frame in parts.items():
-        for part, held in (("train", F.col("__fold") > 0), ("test", F.col("__fold") == 0)):
-            frame.where(held).drop("__fold").write.mode("overwrite").parquet(f"{fold}/{part}/{t}.parquet")
-    (fold / "done").touch()
+        number = F.xxhash64(F.lit(salt), *[F.col(quote(c)).cast("string") for c in named])
+        found[t] = frame.withColumn("__fold", F.pmod(number, F.lit(parts)))
+    return found
 
 
 def _table(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:
