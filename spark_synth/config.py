@@ -45,26 +45,36 @@ class _Settings(BaseModel):
 class SourceSettings(_Settings):
     """Where the real tables are, and which share of the root rows (with all that hangs on them) is read.
 
-    path: a folder or a SQLite file. url, which comes first: the address of a database, whose tables (of a namespace,
-    which most call a schema) are copied below the output. refresh: copy them although a copy is there.
+    path: a folder or a SQLite file, unless there is one of the others. url: the address of a database, whose tables (of
+    a namespace, which most call a schema) are copied below the output. refresh: copy them although a copy is there.
+    catalog: the tables of `catalog.schema`, such as one of Unity Catalog.
     """
 
     path: str = ""
     url: str | None = None
+    catalog: str | None = None
     namespace: str | None = None
     refresh: bool = False
-    format: Literal["auto", "csv", "parquet", "delta", "sqlite"] = "auto"
+    format: Literal["auto", "csv", "json", "parquet", "delta", "sqlite"] = "auto"
     sample: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
     def _is_somewhere(self) -> SourceSettings:
-        if not (self.path or self.url):
-            raise ValueError("needs a path (a folder or a SQLite file) or a url (the address of a database)")
+        if not (self.path or self.url or self.catalog):
+            raise ValueError("needs a path (a folder or a SQLite file), a url (the address of a database) or a catalog")
+        if self.catalog and self.url:
+            raise ValueError("has a catalog and a url: keep one of them")
+        if self.catalog and (self.catalog.count(".") != 1 or not all(self.catalog.split("."))):
+            raise ValueError(f"needs catalog.schema as catalog, not {self.catalog!r}")
+        if self.catalog:
+            self.path = ""
         return self
 
     @property
     def name(self) -> str:
         """What the database is called."""
+        if self.catalog:
+            return self.catalog
         return self.url.partition("?")[0].rpartition("/")[2] if self.url else Path(self.path).absolute().name
 
 

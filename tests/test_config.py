@@ -96,7 +96,10 @@ def test_a_table_changes_only_what_it_says() -> None:
             "clustered)",
         ),
         ("source=abc", "option 'source': expected options, got 'abc'"),
-        ("source.format=excel", "option 'source.format': must be 'auto', 'csv', 'parquet', 'delta' or 'sqlite'"),
+        (
+            "source.format=excel",
+            "option 'source.format': must be 'auto', 'csv', 'json', 'parquet', 'delta' or 'sqlite'",
+        ),
         ("output=null", "option 'output' is missing"),
         ("seed=${SPARK_SYNTH_NOT_SET}", "option 'seed': environment variable SPARK_SYNTH_NOT_SET is not set"),
         ("seed.a=1", "--set seed.a=1: option 'seed' holds a value, not options"),

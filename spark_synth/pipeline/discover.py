@@ -39,7 +39,7 @@ def discover_schema(spark: SparkSession, config: RunConfig, out: Path | None, no
     _check_free(path)
     names = list_tables(spark, config.source)
     raws = {t: read_table(spark, config.source, t) for t in names}
-    found = propose(spark, raws, keys_of(config.source, names), note)
+    found = propose(spark, raws, keys_of(spark, config.source, names), note)
     told = {(c.table, c.name): _told(c, found) for columns in found.looks.values() for c in columns}
     rows = {t: columns[0].rows for t, columns in found.looks.items()}
     page = path.with_suffix(".html")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
@@ -20,7 +21,8 @@ from sqlalchemy.engine import URL, Connection
 from spark_synth.config import RunConfig, SourceSettings
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline.failures import in_one_line
-from spark_synth.schema import load_schema
+from spark_synth.schema import Schema, load_schema
+from spark_synth.schema.cycles import name_cuts
 from spark_synth.servers.address import (
     SQLITE,
     engine_of,
@@ -33,13 +35,13 @@ from spark_synth.servers.address import (
 )
 from spark_synth.servers.declared import DeclaredTable, reflect, save_declared
 from spark_synth.sinks import write_delta
-from spark_synth.sources.listing import DECLARED
+from spark_synth.sources.listing import DECLARED, TAKEN
 from spark_synth.sources.snapshot import Part, measure_table, read_server_table, readable
 from spark_synth.sources.spark_util import run_parallel
+from spark_synth.sources.thinned import Thinned, declared_schema
 
 TRIES = 3  # of a table whose reading fails
 PAUSE = 2.0  # seconds before the second of them, twice as long before the third
-_TAKEN = "snapshot.json"
 
 Note = Callable[[str], None]
 
@@ -58,7 +60,8 @@ def local_source(config: RunConfig) -> RunConfig:
     if url.get_backend_name() == SQLITE:
         changed = {"path": url.database or "", "url": None, "format": SQLITE}
     else:
-        told = [url.render_as_string(), config.source.namespace]
+        told: list[Any] = [url.render_as_string(), config.source.namespace]
+        told += [config.source.sample, config.seed] if config.source.sample < 1 else []
         name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
         folder = Path(config.output).absolute() / "_work" / f"snapshot-{name}"
         changed = {"path": str(folder), "format": "delta"}
@@ -74,7 +77,7 @@ def take_snapshot(spark: SparkSession, config: RunConfig, note: Note) -> RunConf
     settled = config.model_copy(update={"source": config.source.model_copy(update={"refresh": False})})
     folder, url = Path(config.source.path), parse_url(config.source.url or "")
     if folder.exists() and not config.source.refresh:
-        taken = json.loads((folder / _TAKEN).read_text())
+        taken = json.loads((folder / TAKEN).read_text())
         note(f"{taken['tables']} tables as they were copied at {taken['time']} (source.refresh: true copies them anew)")
         return settled
     part = folder.with_name(f"{folder.name}.part")
@@ -90,7 +93,7 @@ def take_snapshot(spark: SparkSession, config: RunConfig, note: Note) -> RunConf
         "tables": len(rows),
         "rows": sum(rows.values()),
     }
-    (part / _TAKEN).write_text(json.dumps(taken | {"source": shown(url)}))
+    (part / TAKEN).write_text(json.dumps(taken | {"source": shown(url), "sample": config.source.sample}))
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
     note(f"{len(rows)} tables, {sum(rows.values()):,} rows copied from {shown(url)}")
@@ -110,12 +113,21 @@ def _copy(spark: SparkSession, config: RunConfig, url: URL, folder: Path, note: 
                     if column not in readable(table):
                         note(f"{name}.{column.name} is left out: it holds bytes, which are not modelled")
             parts = {name: measure_table(connection, name, table, namespace) for name, table in tables.items()}
+            thinned = _thinned(config, tables, parts, engine.dialect.name)
+            if thinned:
+                whole, share = parts, config.source.sample
+                parts = {n: measure_table(connection, n, t, namespace, thinned) for n, t in tables.items()}
+                if empty := [n for n in tables if whole[n].rows and not parts[n].rows]:
+                    raise UserError(
+                        f"table {empty[0]!r} has no rows left in a sample of {share:g}: raise source.sample"
+                    )
+                note(f"a share of {share:g}: {sum(p.rows for p in parts.values()):,} rows")
             for name in [n for n, part in parts.items() if not part.rows]:
                 note(f"{name} is left out: it has no rows")
                 del tables[name]
             if not tables:
                 raise UserError(f"{shown(url)} holds no rows")
-            copy = partial(_copy_table, spark, config, url, connection, session, folder)
+            copy = partial(_copy_table, spark, config, url, connection, session, folder, thinned)
             counts = run_parallel(spark, lambda n: copy(n, tables[n], parts[n]), tables)
         save_declared(tables, engine.dialect.name, folder / DECLARED)
     finally:
@@ -125,12 +137,30 @@ def _copy(spark: SparkSession, config: RunConfig, url: URL, folder: Path, note: 
 
 def _wanted(config: RunConfig, tables: Mapping[str, DeclaredTable], url: URL) -> dict[str, DeclaredTable]:
     """The tables of an approved schema, else all."""
-    path = Path(config.schema_path)
-    schema = load_schema(path) if path.exists() else None
-    wanted = [t for t in (schema.tables if schema and schema.approved else tables) if t in tables]
+    schema = _approved(config)
+    wanted = [t for t in (schema.tables if schema else tables) if t in tables]
     if not wanted:
         raise UserError(f"{shown(url)} holds no table" + (" of the schema" if tables else ""))
     return {t: tables[t] for t in wanted}
+
+
+def _approved(config: RunConfig) -> Schema | None:
+    """The schema of a run, where there is one that somebody has approved."""
+    path = Path(config.schema_path)
+    schema = load_schema(path) if path.exists() else None
+    return schema if schema and schema.approved else None
+
+
+def _thinned(
+    config: RunConfig, tables: Mapping[str, DeclaredTable], parts: Mapping[str, Part], dialect: str
+) -> Thinned | None:
+    """What belongs to the share that is asked for, by the keys of the approved schema, else by the declared ones."""
+    if config.source.sample == 1:
+        return None
+    schema = _approved(config) or declared_schema(tables)
+    name_cuts(schema, config.break_edges)
+    rows = {t: parts[t].rows if t in parts else 0 for t in schema.tables}
+    return Thinned(schema, rows, config.source.sample, config.seed, dialect, config.source.namespace)
 
 
 def _copy_table(
@@ -140,6 +170,7 @@ def _copy_table(
     connection: Connection,
     session: str | None,
     folder: Path,
+    thinned: Thinned | None,
     name: str,
     table: DeclaredTable,
     part: Part,
@@ -148,7 +179,7 @@ def _copy_table(
     for attempt in range(1, TRIES + 1):
         try:
             frame = read_server_table(
-                spark, url, connection.dialect, name, table, config.source.namespace, part, session
+                spark, url, connection.dialect, name, table, config.source.namespace, part, session, thinned
             )
             rows = write_delta(frame, str(folder / name), f"snapshot-{folder.name}", 1)
         except (Py4JError, RunError) as error:

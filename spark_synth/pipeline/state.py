@@ -132,7 +132,9 @@ def training_fingerprint(config: RunConfig) -> str:
     what["train"] = {k: v for k, v in asked["train"].items() if k != "checkpoint_minutes"}  # changes no weight
     path = Path(config.schema_path)
     text = path.read_text() if path.exists() else config.schema_path
-    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(Path(config.source.path).glob("*"))]
+    path = Path(config.source.path)
+    there = [] if config.source.catalog else sorted(path.glob("*"))
+    files = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in there]
     made_by = [version_of("spark-synth"), PLAN_FORMAT]
     return hashlib.sha256(json.dumps([what, text, files, made_by]).encode()).hexdigest()[:16]
 

@@ -56,7 +56,7 @@ def _check_values(
     if not seen["rows"]:
         raise UserError(f"{flag}: {raw.place} has no rows")
     if raw.ragged and seen["ragged"]:
-        raise UserError(f"{flag}: {seen['ragged']} lines of {raw.place} have more or fewer fields than the header")
+        raise UserError(f"{flag}: {seen['ragged']} lines of {raw.place} {raw.misfit}")
     for i, c in enumerate(typed):
         if seen[f"bad{i}"]:
             raise UserError(f"{flag}: {seen[f'bad{i}']} values of {c} are not of type {types[c]}")

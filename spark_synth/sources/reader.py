@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Column as SparkColumn
@@ -20,12 +21,12 @@ from spark_synth.schema.overlap import mark_shared
 from spark_synth.sources.files import RawTable
 from spark_synth.sources.gathered import gather
 from spark_synth.sources.integrity import Edge, orphan_keys, repair_orphans
-from spark_synth.sources.listing import read_table
+from spark_synth.sources.listing import check_there, is_thinned, read_table
 from spark_synth.sources.parsing import cast_to
 from spark_synth.sources.partly import mark_partly
 from spark_synth.sources.paths import mark_repeated
 from spark_synth.sources.sample import sample_tables
-from spark_synth.sources.spark_util import absolute, any_null, col, exists, measure, run_parallel
+from spark_synth.sources.spark_util import any_null, col, measure, run_parallel
 from spark_synth.sources.types import BAD, ColumnType, column_type, level, needs_level, settle_types, source_type
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     """
     check_schema(schema)
     spark.conf.set("spark.sql.legacy.timeParserPolicy", "CORRECTED")  # a value that does not parse is NULL, no failure
-    if not exists(spark, absolute(source.path)):
-        raise UserError(f"source.path {source.path} does not exist")
+    check_there(spark, source)
     names = list(schema.tables)
     raws = dict(zip(names, run_parallel(spark, lambda n: read_table(spark, source, n), names), strict=True))
     schema = _align(schema, raws)
@@ -71,7 +71,11 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
     for (name, column), type_ in types.items():
         schema.tables[name].columns[column].type = type_
     tables = {n: _typed(raws[n], schema, n) for n in names}
-    repaired = repair_orphans(spark, tables, schema, {n: p.rows for n, p in profiles.items()})
+    counts, thinned = {n: p.rows for n, p in profiles.items()}, is_thinned(source)
+    mend = (
+        partial(repair_orphans, policy=lambda _: Orphans.NULL, log_level=logging.DEBUG) if thinned else repair_orphans
+    )
+    repaired = mend(spark, tables, schema, counts)
     places = {n: (raw.place, raw.version) for n, raw in raws.items()}
     database = Database(repaired.tables, schema, repaired.rows, repaired.orphans, places)
     _refuse_empty(database, "after rows without a parent were dropped")
@@ -82,7 +86,7 @@ def open_database(spark: SparkSession, source: SourceSettings, schema: Schema, s
         _LOG.info("%s (%s rows differ)", way, f"{differing:,}")
     gather(spark, database.tables, schema, database.rows)
     kept = _kept_orphans(spark, database)
-    if source.sample < 1:
+    if source.sample < 1 and not thinned:
         database = _sampled(spark, database, source.sample, seed, kept)
         _kept_orphans(spark, database)
     check_kept_orphans(database.schema)
@@ -124,7 +128,7 @@ def _profile(name: str, raw: RawTable, schema: Schema) -> _Profile:
         aggregates.append(F.count(col(raw.ragged)).alias("ragged"))
     seen = measure(raw.frame, aggregates)
     if raw.ragged and seen["ragged"]:
-        raise UserError(f"{raw.place}: {seen['ragged']} lines have more or fewer fields than the header: correct them")
+        raise UserError(f"{raw.place}: {seen['ragged']} lines {raw.misfit}: correct them")
     if not seen["rows"]:
         raise UserError(f"table {name!r} has no rows ({raw.place}): take it out of the schema")
     for i, column in enumerate(looked):

@@ -128,7 +128,7 @@ def test_declared_keys_are_taken_as_told(spark: SparkSession, tmp_path: Path) ->
         connection.executemany("INSERT INTO b VALUES (?, ?, ?)", [(i, i % 3, f"c{i % 9}") for i in range(30)])
     source = SourceSettings(path=str(path))
     names = list_tables(spark, source)
-    declared = keys_of(source, names)
+    declared = keys_of(spark, source, names)
     tables = propose(spark, {t: read_table(spark, source, t) for t in names}, declared).schema.tables
     assert tables["a"].primary_key == ("code",) and tables["b"].primary_key == ("two", "one")
     (key,) = tables["b"].foreign_keys

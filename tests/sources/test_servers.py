@@ -12,16 +12,22 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import URL, make_url
 
 from spark_synth.config import RunConfig
 from spark_synth.errors import RunError, UserError
 from spark_synth.pipeline import source as pipeline_source
 from spark_synth.pipeline.source import local_source, packages_of, take_snapshot
+from spark_synth.schema import Schema, save_schema
 from spark_synth.servers.address import jdbc_options, parse_url, shown
-from spark_synth.servers.declared import load_declared
+from spark_synth.servers.declared import DeclaredColumn, DeclaredKeys, DeclaredTable, load_declared
+from spark_synth.sources import open_database
 from spark_synth.sources import snapshot as reading
 from spark_synth.sources.listing import DECLARED
+from spark_synth.sources.snapshot import in_full
+from spark_synth.sources.thinned import Thinned, declared_schema
 from tests.servers import postgres
 
 PASSWORD = "geheim/77@x"
@@ -205,3 +211,74 @@ def test_spark_goes_by_the_same_address(url: str, expected: dict[str, str]) -> N
 def test_packages_are_those_of_the_kind_of_database(tmp_path: Path) -> None:
     plain = {"source": {"url": "postgresql://h/db"}, "schema": "s.yaml", "output": str(tmp_path)}
     assert packages_of(RunConfig.model_validate(plain).source) == ["org.postgresql:postgresql:42.7.4"]
+
+
+SHOP = """
+CREATE SCHEMA shop;
+CREATE TABLE shop.customers (id int PRIMARY KEY, name text);
+CREATE TABLE shop.products (id int PRIMARY KEY, price int);
+CREATE TABLE shop.orders (id int PRIMARY KEY, customer int REFERENCES shop.customers, day date, best int);
+ALTER TABLE shop.orders ADD FOREIGN KEY (best) REFERENCES shop.customers;
+CREATE TABLE shop.lines ("order" int REFERENCES shop.orders, line int, product int REFERENCES shop.products, "50%" int,
+    PRIMARY KEY ("order", line));
+INSERT INTO shop.customers SELECT i, 'n' || i FROM generate_series(1, 2000) i;
+INSERT INTO shop.products SELECT i, i FROM generate_series(1, 50) i;
+INSERT INTO shop.orders SELECT i, nullif(i % 2001, 0), date '2020-01-01' + i % 90, 1 + i * 7 % 2000
+    FROM generate_series(1, 6000) i;
+INSERT INTO shop.lines SELECT 1 + i / 2, i % 2, 1 + i % 50, i FROM generate_series(0, 11999) i;
+GRANT USAGE ON SCHEMA shop TO reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA shop TO reader;
+"""
+
+
+def test_a_share_is_taken_by_the_server(spark: SparkSession, server: URL, tmp_path: Path) -> None:
+    """Whole families come, and a link to a row that did not is NULL once the database is opened."""
+    owner = server.set(username="postgres", password=None, drivername="postgresql+psycopg")
+    with sa.create_engine(owner).begin() as connection:
+        for statement in SHOP.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+    text = server.render_as_string(hide_password=False)
+    source = {"url": text, "namespace": "shop", "sample": 0.1}
+    plain = {"source": source, "schema": str(tmp_path / "s.yaml"), "output": str(tmp_path / "out")}
+    notes: list[str] = []
+    schema = Schema().add_table("customers", "id", {"name": "text"}).add_table("products", "id", {"price": "numeric"})
+    schema.add_table("orders", "id", {"day": "datetime"}).add_table("lines", ["order", "line"], {"50%": "numeric"})
+    schema.add_foreign_key("orders.customer", "customers.id", owner=True).add_foreign_key("orders.best", "customers.id")
+    schema.add_foreign_key("lines.order", "orders.id").add_foreign_key("lines.product", "products.id")
+    save_schema(schema, tmp_path / "s.yaml")
+    settled = take_snapshot(spark, local_source(RunConfig.model_validate(plain)), notes.append)
+    raw = {t: spark.read.format("delta").load(f"{settled.source.path}/{t}") for t in schema.tables}
+    assert 140 < raw["customers"].count() < 260 and raw["products"].count() == 50
+    assert raw["orders"].where("best is null").isEmpty() and 420 < raw["orders"].count() < 780
+    database = open_database(spark, settled.source, schema, 0)
+    tables = database.tables
+    assert tables["lines"].join(tables["orders"], F.col("order") == F.col("id"), "left_anti").isEmpty()
+    assert tables["lines"].count() == 2 * tables["orders"].count()
+    kept = tables["orders"].where("customer is not null")
+    assert kept.join(tables["customers"], F.col("customer") == tables["customers"]["id"], "left_anti").isEmpty()
+    known = tables["orders"].where("best is not null").count()
+    assert 0 < known < 0.3 * tables["orders"].count()
+
+
+@pytest.mark.parametrize(
+    ("kind", "hashed"),
+    [
+        ("mysql", "abs(mod(crc32(concat('7', '|', CAST(ns.c.id AS CHAR(255)))), 1000000))"),
+        ("mssql", "abs(CAST(checksum('7' + '|' + CAST(ns.c.id AS VARCHAR(255))) AS BIGINT)) % 1000000"),
+        ("oracle", "ora_hash('7' || '|' || CAST(ns.c.id AS VARCHAR2(255 CHAR)), 999999)"),
+    ],
+)
+def test_every_server_takes_a_share_in_its_own_words(kind: str, hashed: str) -> None:
+    dialect = registry.load(kind)()
+    id_ = (DeclaredColumn("id", {"name": "Integer"}),)
+    owned = DeclaredTable(id_, DeclaredKeys(("id",), ((("id",), "c", ()),)))
+    schema = declared_schema({"c": DeclaredTable(id_, DeclaredKeys(("id",))), "o": owned})
+    thinned = Thinned(schema, {"c": 100, "o": 100}, 0.25, 7, dialect.name, "ns")
+    table = sa.table("c", sa.column("id"), schema="ns")
+    kept = thinned.condition("c", table)
+    assert kept is not None
+    assert in_full(sa.select(table.c.id).where(kept), dialect).endswith(f"{hashed} < 250000")
+    followed = sa.table("o", sa.column("id"), schema="ns")
+    told = in_full(sa.select(followed.c.id).where(thinned.condition("o", followed)), dialect)  # type: ignore[arg-type]
+    assert "EXISTS (SELECT 1" in told and "ns.o.id = above0.id" in told
