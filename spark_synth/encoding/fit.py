@@ -103,9 +103,9 @@ def fit_database(
     def parents(t: str) -> None:
         frame = written(_with_children(t, rows, frames, plans, schema, owners), f"{work}/frames/{t}")
         _fit_carried(frame, plans[t])
-        clustered = [c for c, fk in owned_children(t, owners) if plans[c].clusters]
-        for child in clustered:
-            frame = add_clusters(frame, plans[t], plans[child], seed)
+        clustered = [plans[c] for c, fk in owned_children(t, owners) if plans[c].clusters]
+        if clustered:
+            frame = add_clusters(frame, plans[t], clustered, seed, f"{work}/located/{t}")
         frames[t] = written(frame, f"{work}/clustered/{t}") if clustered else frame
         fit_totals(frames[t], plans[t], schema)
         fit_time(rows[t], plans[t], _base_candidates(plans[t], plans, schema), segment_rows)

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf  # type: ignore[attr-defined]
 
+from spark_synth.encoding.at_once import written
 from spark_synth.encoding.clusters import point_columns, points_of
 from spark_synth.encoding.codecs import NumericCodec
 from spark_synth.encoding.plan import CLUSTER, SummaryPlan, TablePlan
@@ -25,28 +26,38 @@ CLUSTER_ROWS = 10  # rows of a cluster on average, at least
 MOST_COURSES = 200_000  # real families whose courses are kept, about
 
 
-def add_clusters(frame: DataFrame, plan: TablePlan, child: TablePlan, seed: int) -> DataFrame:
+def add_clusters(frame: DataFrame, plan: TablePlan, children: list[TablePlan], seed: int, path: str) -> DataFrame:
     """`frame`, rows of `plan` with degrees and summaries, with their cluster as one more summary of the families of
-    `child`. Clusters are numbered by the mean size of these families, so that neighbours are alike."""
-    assert child.owner is not None
-    before, name = replace(plan, summaries=list(plan.summaries)), f"__sum_{len(plan.summaries)}"
-    count = max(1, min(child.clusters, plan.rows // CLUSTER_ROWS))
-    numbers = NumericCodec(False, [float(i) for i in range(count)])
-    plan.summaries.append(SummaryPlan(child.table, child.owner.name, "", CLUSTER, numbers))
-    if count == 1:
-        return frame.withColumn(name, F.lit(0.0))
+    each of the `children`. Clusters are numbered by the mean size of these families, so that neighbours are alike.
+
+    path: where the rows are written with their coordinates, which k-means reads over and over.
+    """
+    before = replace(plan, summaries=list(plan.summaries))
 
     @pandas_udf("array<double>")  # type: ignore[call-overload,untyped-decorator]
     def point(part: pd.DataFrame) -> pd.Series:
         return pd.Series(list(points_of(part, before)))
 
-    located = frame.withColumn("__point", array_to_vector(point(F.struct(*point_columns(before)))))
+    located = written(frame.withColumn("__at", point(F.struct(*point_columns(before)))), path)
+    frame = located.withColumn("__point", array_to_vector(F.col("__at")))
+    for child in children:
+        frame = _with_cluster(frame, plan, child, seed)
+    return frame.drop("__at", "__point")
+
+
+def _with_cluster(located: DataFrame, plan: TablePlan, child: TablePlan, seed: int) -> DataFrame:
+    assert child.owner is not None
+    name, count = f"__sum_{len(plan.summaries)}", max(1, min(child.clusters, plan.rows // CLUSTER_ROWS))
+    numbers = NumericCodec(False, [float(i) for i in range(count)])
+    plan.summaries.append(SummaryPlan(child.table, child.owner.name, "", CLUSTER, numbers))
+    if count == 1:
+        return located.withColumn(name, F.lit(0.0))
     found = KMeans(k=count, seed=seed, featuresCol="__point", predictionCol="__cluster").fit(located).transform(located)
     degree = f"__deg_{plan.degree_of(child.table, child.owner.name)}"
     sizes = {r["__cluster"]: r["size"] for r in found.groupBy("__cluster").agg(F.avg(degree).alias("size")).collect()}
     order = sorted(sizes, key=lambda c: (sizes[c], c))
     rank = F.array(*[F.lit(float(order.index(c)) if c in sizes else 0.0) for c in range(count)])
-    return found.withColumn(name, rank.getItem(F.col("__cluster"))).drop("__point", "__cluster")
+    return found.withColumn(name, rank.getItem(F.col("__cluster"))).drop("__cluster")
 
 
 def cluster_at(plan: TablePlan, above: TablePlan) -> int:
