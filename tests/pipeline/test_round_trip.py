@@ -15,6 +15,9 @@ from tests.databases import load_folder
 from tests.places import CONF
 from tests.servers import postgres
 
+PASSWORD = "geheim/77@x"  # which the server does not ask for
+SECRETS = ("geheim", "77@x", "77%40x")  # parts of it, spelled as in an address too
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.e2e,
@@ -45,27 +48,36 @@ def _synthesise(config: RunConfig, out: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "cut"), [("sakila", "staff.store_id"), ("chinook", ""), ("northwind", "")])
-def test_from_postgresql_to_postgresql(server: URL, shared_data: Path, tmp_path: Path, name: str, cut: str) -> None:
+def test_from_postgresql_to_postgresql(
+    server: URL, shared_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, cut: str
+) -> None:
     with sa.create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    real = server.set(database=name)
+    real = server.set(database=name, password=PASSWORD)
     rows = load_folder(shared_data / name, sa.create_engine(real))
     config = _config(f"source.url={real.render_as_string(hide_password=False)}", tmp_path, cut)
     _synthesise(config, tmp_path)
-    target = server.set(database="synth")
+    target = server.set(database="synth", password=PASSWORD)
     pipeline.export(config, target.render_as_string(hide_password=False), f"{name}_")
     _check(sa.create_engine(real), sa.create_engine(target), rows, f"{name}_")
+    told = capfd.readouterr()
+    assert not any(word in text for word in SECRETS for text in (told.out, told.err))
+    written = [f.read_bytes() for f in tmp_path.rglob("*") if f.is_file()]  # mlflow.db among them
+    assert written and not any(word.encode() in text for word in SECRETS for text in written)
 
 
-def test_from_sqlite_to_postgresql_and_to_sqlite(server: URL, shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "cut"), [("sakila", "staff.store_id"), ("chinook", ""), ("northwind", "")])
+def test_from_sqlite_to_postgresql_and_to_sqlite(
+    server: URL, shared_data: Path, tmp_path: Path, name: str, cut: str
+) -> None:
     path = tmp_path / "real.db"
     source = sa.create_engine(f"sqlite:///{path}")
-    rows = load_folder(shared_data / "northwind", source)
-    config = _config(f"source.path={path}", tmp_path, "")
+    rows = load_folder(shared_data / name, source)
+    config = _config(f"source.path={path}", tmp_path, cut)
     _synthesise(config, tmp_path)
     target = server.set(database="synth")
-    pipeline.export(config, target.render_as_string(hide_password=False), "lite_")
-    _check(source, sa.create_engine(target), rows, "lite_", checks=False)  # those are in the words of SQLite
+    pipeline.export(config, target.render_as_string(hide_password=False), f"{name}_lite_")
+    _check(source, sa.create_engine(target), rows, f"{name}_lite_", checks=False)  # those are in the words of SQLite
     pipeline.export(config, str(tmp_path / "synth.db"), "s_")
     _check(source, sa.create_engine(f"sqlite:///{tmp_path / 'synth.db'}"), rows, "s_")
 

@@ -63,6 +63,18 @@ def server() -> Iterator[URL]:
         yield make_url(address).set(drivername="postgresql", username="reader", password=PASSWORD)
 
 
+def _shown_by_spark(spark: SparkSession) -> str:
+    """What the pages of Spark's UI are made of: options, plans and descriptions of all queries so far."""
+    session = spark._jsparkSession
+    runs = session.sharedState().statusStore().executionsList()
+    told = [str(pair) for pair in spark.sparkContext.getConf().getAll()]
+    for i in range(runs.size()):
+        run = runs.apply(i)
+        told += [run.description(), run.details(), run.physicalPlanDescription(), run.modifiedConfigs().toString()]
+    assert any("JDBCRelation" in text for text in told)
+    return "\n".join(told)
+
+
 @pytest.fixture
 def config(server: URL, tmp_path: Path) -> RunConfig:
     """A run that reads from there."""
@@ -113,6 +125,7 @@ def test_a_server_is_copied_as_it_is(
     assert tables["Odd Names"].keys.unique == (("v",),) and len(tables["Odd Names"].checks) == 1
     assert not any(PASSWORD in f.read_text(errors="replace") for f in folder.rglob("*") if f.is_file())
     assert not any("geheim" in n for n in notes)
+    assert "geheim" not in _shown_by_spark(spark)
     again: list[str] = []
     take_snapshot(spark, config, again.append)
     assert "as they were copied at" in again[0]
