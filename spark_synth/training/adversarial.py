@@ -9,15 +9,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from spark_synth.models.batch import FamilyBatch
+from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.gan_columns import NominalHead
 from spark_synth.models.gan_distance import code_counts, collapsed
+from spark_synth.models.gan_level import GanLevel
 from spark_synth.models.hierarchical_gan import HierarchicalGan
 
 BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
 # Turns from one in which critics judge to the next: rows that they judge are made one after the other, which is slow.
 JUDGED = 16
+MATCHED, FARTHEST = 3, 3.0  # rounds in which frequencies are matched, and nats that a code moves in one at most
 MEMORY = 0.99  # of the running mean of the generators' weights
 
 
@@ -125,6 +129,24 @@ def collapsed_columns(gan: HierarchicalGan, table: str, held_out: list[FamilyBat
     spec = level.spec
     real, fake = code_counts(spec, held_out), code_counts(spec, [level.twin(b) for b in held_out])
     return [j for j in collapsed(real, fake) if j in level.columns.drawn]
+
+
+@torch.no_grad()
+def match_frequencies(level: GanLevel, batch: FamilyBatch) -> None:
+    """Move the logits of nominal codes until rows made in the place of those of `batch` have each, by their chances, as
+    often as training data have it: a code that critics rarely see would die out.
+
+    Rows are made anew in each round, as columns hang on each other.
+    """
+    for turn in range(MATCHED if level.spec.frequencies else 0):
+        made = level.make(batch, torch.Generator().manual_seed(turn))
+        for i, j in enumerate(level.columns.drawn):
+            there, counts = batch.codes[:, j] != ABSENT, level.columns.counts(j).to(batch.codes.device)
+            head = level.generator.heads[i]
+            if isinstance(head, NominalHead) and bool(there.any()) and bool(counts.any()):
+                chance, least = F.softmax(made.logits[i][there], 1).mean(0).double(), 0.5 / counts.sum()
+                step = torch.log((counts / counts.sum() + least) / (chance + least)).clamp(-FARTHEST, FARTHEST)
+                head.usual.add_(torch.where(counts > 0, step, 0.0).float())
 
 
 def _step(optimizer: torch.optim.Optimizer, losses: list[Tensor]) -> None:

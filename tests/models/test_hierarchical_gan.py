@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spark_synth.models.batch import ABSENT, FamilyBatch
+from spark_synth.models.gan_columns import NominalHead
 from spark_synth.models.gan_critic import Critic
+from spark_synth.models.gan_distance import code_counts
 from spark_synth.models.gan_generator import Made
 from spark_synth.models.hierarchical_gan import (
     HierarchicalGan,
@@ -23,7 +26,7 @@ from spark_synth.models.hierarchical_gan import (
     stretches,
 )
 from spark_synth.models.spec import GanSpec, GeneratorSpec
-from spark_synth.training.adversarial import JUDGED, Alternation, collapsed_columns
+from spark_synth.training.adversarial import JUDGED, Alternation, collapsed_columns, match_frequencies
 
 DEGREES = 4  # codes of the parents' degree: one to four rows
 NETWORKS = ["lstm", "cnn"]
@@ -270,3 +273,24 @@ def test_known_conditional_distributions_are_learnt(network: str) -> None:
     }
     expected = {"level": 0.4, "columns": 0.85, "degree": 1.0, "parent": 0.8, "sibling": 0.8}
     assert {k: float(v) for k, v in shares.items()} == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_codes_that_died_out_come_back_as_often_as_in_training_data(network: str) -> None:
+    gan, batches = tree(network), family_toy(600, torch.Generator().manual_seed(4))
+    for table, level in gan.levels.items():
+        level.spec = replace(
+            level.spec, frequencies=[[float(n) for n in c] for c in code_counts(level.spec, [batches[table]])]
+        )
+        level.columns.spec = level.spec
+        for head in level.generator.heads:
+            if isinstance(head, NominalHead):
+                with torch.no_grad():
+                    head.usual[1] -= 8
+        dead = code_counts(level.spec, [level.twin(batches[table])])
+        match_frequencies(level, batches[table])
+        real, made = (code_counts(level.spec, [b]) for b in (batches[table], level.twin(batches[table])))
+        for i, j in enumerate(level.columns.drawn):
+            if isinstance(level.generator.heads[i], NominalHead):
+                shares = [float(c[j][1] / c[j].sum()) for c in (dead, real, made)]
+                assert shares[0] < 0.05 and shares[2] == pytest.approx(shares[1], abs=0.05), (table, j)
