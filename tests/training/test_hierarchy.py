@@ -77,6 +77,14 @@ def test_a_tree_trains_together_and_tells_of_every_table(jobs: list[FitJob]) -> 
     assert [r.history for r in fit_hierarchy(jobs)] == [owners.history, rows.history]  # finished: left as they are
 
 
+def test_a_tree_has_the_time_of_its_largest_table(jobs: list[FitJob]) -> None:
+    """Owners may be few, and have next to no time of their own."""
+    owners, rows = fit_hierarchy(elsewhere([replace(jobs[0], seconds=0.0), jobs[1]], "short"))
+    assert (owners.epochs, rows.epochs, owners.ended) == (3, 3, "all epochs")
+    slow = elsewhere([replace(j, seconds=0.0) for j in jobs], "shortest")
+    assert all(r.epochs == 1 and r.ended.startswith("stopped by the clock") for r in fit_hierarchy(slow))
+
+
 def test_a_stopped_tree_ends_with_the_weights_of_one_that_was_not(
     jobs: list[FitJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
