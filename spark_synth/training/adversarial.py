@@ -21,7 +21,8 @@ BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
 # Turns from one in which critics judge to the next: rows that they judge are made one after the other, which is slow.
 JUDGED = 16
-MATCHED, FARTHEST = 3, 3.0  # rounds in which frequencies are matched, and nats that a code moves in one at most
+DYING = 0.5  # of a code's real frequency, below which it is helped
+REVIVED, FARTHEST = 3, 3.0  # rounds in which codes are helped, and nats that one moves in a round at most
 MEMORY = 0.99  # of the running mean of the generators' weights
 
 
@@ -132,21 +133,21 @@ def collapsed_columns(gan: HierarchicalGan, table: str, held_out: list[FamilyBat
 
 
 @torch.no_grad()
-def match_frequencies(level: GanLevel, batch: FamilyBatch) -> None:
-    """Move the logits of nominal codes until rows made in the place of those of `batch` have each, by their chances, as
-    often as training data have it: a code that critics rarely see would die out.
+def revive_codes(level: GanLevel, batch: FamilyBatch) -> None:
+    """Move the logits of nominal codes that rows made in the place of those of `batch` have, by their chances, less
+    than half as often as training data: a code that critics rarely see dies out.
 
     Rows are made anew in each round, as columns hang on each other.
     """
-    for turn in range(MATCHED if level.spec.frequencies else 0):
+    for turn in range(REVIVED if level.spec.frequencies else 0):
         made = level.make(batch, torch.Generator().manual_seed(turn))
         for i, j in enumerate(level.columns.drawn):
             there, counts = batch.codes[:, j] != ABSENT, level.columns.counts(j).to(batch.codes.device)
             head = level.generator.heads[i]
             if isinstance(head, NominalHead) and bool(there.any()) and bool(counts.any()):
-                chance, least = F.softmax(made.logits[i][there], 1).mean(0).double(), 0.5 / counts.sum()
-                step = torch.log((counts / counts.sum() + least) / (chance + least)).clamp(-FARTHEST, FARTHEST)
-                head.usual.add_(torch.where(counts > 0, step, 0.0).float())
+                chance, wanted = F.softmax(made.logits[i][there], 1).mean(0).double(), counts / counts.sum()
+                step = torch.log(wanted / chance.clamp(min=1e-30)).clamp(max=FARTHEST)
+                head.usual.add_(torch.where(chance < DYING * wanted, step, 0.0).float())
 
 
 def _step(optimizer: torch.optim.Optimizer, losses: list[Tensor]) -> None:

@@ -24,7 +24,7 @@ from spark_synth.feed import PackFeed, read_packs
 from spark_synth.models.batch import FamilyBatch, concat
 from spark_synth.models.hierarchical_gan import HierarchicalGan
 from spark_synth.models.spec import GeneratorSpec
-from spark_synth.training.adversarial import Alternation, collapsed_columns, match_frequencies
+from spark_synth.training.adversarial import Alternation, collapsed_columns, revive_codes
 from spark_synth.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_weights
 from spark_synth.training.device import random_state, set_random_state
 from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
@@ -32,7 +32,7 @@ from spark_synth.training.loop import STALE, tell
 from spark_synth.whole import write_json
 
 PATIENT_TURNS = 150  # turns without progress that are waited for, at least
-MATCHED_ROWS = 5_000  # rows of a table in whose place frequencies are matched
+REVIVED_ROWS = 5_000  # rows of a table in whose place codes that die out are looked for
 HOLDOUT_ROWS = 10_000  # held-out rows of a table that its fakes are compared with after each epoch
 
 
@@ -100,8 +100,8 @@ class Hierarchy:
                 self._record(losses, held)
         self.gan.load_state_dict(self.best)
         for t, job in self.trained.items():
-            rows = concat(read_packs(f"{job.packs}/split=train", job.shape, MATCHED_ROWS)).to(job.device)
-            match_frequencies(self.gan.levels[t], rows)
+            rows = concat(read_packs(f"{job.packs}/split=train", job.shape, REVIVED_ROWS)).to(job.device)
+            revive_codes(self.gan.levels[t], rows)
         for result in self.results.values():
             result.ended = self.ended if result.epochs else result.ended
 

@@ -26,7 +26,7 @@ from spark_synth.models.hierarchical_gan import (
     stretches,
 )
 from spark_synth.models.spec import GanSpec, GeneratorSpec
-from spark_synth.training.adversarial import JUDGED, Alternation, collapsed_columns, match_frequencies
+from spark_synth.training.adversarial import JUDGED, Alternation, collapsed_columns, revive_codes
 
 DEGREES = 4  # codes of the parents' degree: one to four rows
 NETWORKS = ["lstm", "cnn"]
@@ -276,7 +276,7 @@ def test_known_conditional_distributions_are_learnt(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_codes_that_died_out_come_back_as_often_as_in_training_data(network: str) -> None:
+def test_codes_that_died_out_come_back(network: str) -> None:
     gan, batches = tree(network), family_toy(600, torch.Generator().manual_seed(4))
     for table, level in gan.levels.items():
         level.spec = replace(
@@ -288,9 +288,9 @@ def test_codes_that_died_out_come_back_as_often_as_in_training_data(network: str
                 with torch.no_grad():
                     head.usual[1] -= 8
         dead = code_counts(level.spec, [level.twin(batches[table])])
-        match_frequencies(level, batches[table])
+        revive_codes(level, batches[table])
         real, made = (code_counts(level.spec, [b]) for b in (batches[table], level.twin(batches[table])))
         for i, j in enumerate(level.columns.drawn):
             if isinstance(level.generator.heads[i], NominalHead):
                 shares = [float(c[j][1] / c[j].sum()) for c in (dead, real, made)]
-                assert shares[0] < 0.05 and shares[2] == pytest.approx(shares[1], abs=0.05), (table, j)
+                assert shares[0] < 0.05 and 0.4 < shares[2] / shares[1] < 1.2, (table, j)
