@@ -40,24 +40,28 @@ def add_clusters(frame: DataFrame, plan: TablePlan, children: list[TablePlan], s
 
     located = written(frame.withColumn("__at", point(F.struct(*point_columns(before)))), path)
     frame = located.withColumn("__point", array_to_vector(F.col("__at")))
-    for child in children:
-        frame = _with_cluster(frame, plan, child, seed)
-    return frame.drop("__at", "__point")
+    counts = [max(1, min(child.clusters, plan.rows // CLUSTER_ROWS)) for child in children]
+    for count in sorted({*counts} - {1}):
+        means = KMeans(k=count, seed=seed, featuresCol="__point", predictionCol=f"__cluster_{count}").fit(frame)
+        frame = means.transform(frame)
+    for child, count in zip(children, counts, strict=True):
+        frame = _numbered(frame, plan, child, count)
+    return frame.drop("__at", "__point", *[f"__cluster_{count}" for count in counts])
 
 
-def _with_cluster(located: DataFrame, plan: TablePlan, child: TablePlan, seed: int) -> DataFrame:
+def _numbered(frame: DataFrame, plan: TablePlan, child: TablePlan, count: int) -> DataFrame:
+    """`frame` with which of `count` clusters a row is of, by the mean size of its families of `child`."""
     assert child.owner is not None
-    name, count = f"__sum_{len(plan.summaries)}", max(1, min(child.clusters, plan.rows // CLUSTER_ROWS))
+    name, cluster = f"__sum_{len(plan.summaries)}", f"__cluster_{count}"
     numbers = NumericCodec(False, [float(i) for i in range(count)])
     plan.summaries.append(SummaryPlan(child.table, child.owner.name, "", CLUSTER, numbers))
     if count == 1:
-        return located.withColumn(name, F.lit(0.0))
-    found = KMeans(k=count, seed=seed, featuresCol="__point", predictionCol="__cluster").fit(located).transform(located)
+        return frame.withColumn(name, F.lit(0.0))
     degree = f"__deg_{plan.degree_of(child.table, child.owner.name)}"
-    sizes = {r["__cluster"]: r["size"] for r in found.groupBy("__cluster").agg(F.avg(degree).alias("size")).collect()}
+    sizes = {r[cluster]: r["size"] for r in frame.groupBy(cluster).agg(F.avg(degree).alias("size")).collect()}
     order = sorted(sizes, key=lambda c: (sizes[c], c))
     rank = F.array(*[F.lit(float(order.index(c)) if c in sizes else 0.0) for c in range(count)])
-    return found.withColumn(name, rank.getItem(F.col("__cluster"))).drop("__cluster")
+    return frame.withColumn(name, rank.getItem(F.col(cluster)))
 
 
 def cluster_at(plan: TablePlan, above: TablePlan) -> int:

@@ -17,11 +17,13 @@ _COUNTRY = re.compile(r"country", re.IGNORECASE)
 
 def locales_of(out: pd.DataFrame, plan: TablePlan) -> np.ndarray:
     """Text object (n,): the locale of the country that each row of `out` (x0.. its values) is said to be of; None where
-    it names none that Faker has addresses of."""
+    it names none that Faker has addresses of, or no text of the plan goes by it."""
     said = country_of(plan)
-    if said is None:
+    if said is None or not any(text.provider in AT_HOME for text in plan.texts):
         return np.full(len(out), None, dtype=object)
-    return np.array([locale_of_country(v) if isinstance(v, str) else None for v in out[said]], dtype=object)
+    of_row, countries = pd.factorize(out[said])  # -1, the last of what follows, where there is none
+    found: np.ndarray = np.array([*map(locale_of_country, countries), None], dtype=object)[of_row]
+    return found
 
 
 def country_of(plan: TablePlan) -> str | None:

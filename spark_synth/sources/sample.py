@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from spark_synth.schema.model import ForeignKey, Schema
 from spark_synth.sources.spark_util import any_null, col
 
-_STEPS = 1_000_000  # resolution of the share
+STEPS = 1_000_000  # resolution of the share
 _FOUND = "__spark_synth_sampled__"
 
 
@@ -55,7 +55,7 @@ def sample_tables(
 def _chosen(frame: DataFrame, key: tuple[str, ...], share: float, seed: int) -> Column:
     """Whether a hash of the row's key (of the whole row where there is none) falls into the share."""
     columns = [col(c) for c in key or frame.columns]
-    return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(_STEPS)) < round(share * _STEPS)
+    return F.pmod(F.xxhash64(F.lit(seed), *columns), F.lit(STEPS)) < round(share * STEPS)
 
 
 def _follow(frame: DataFrame, parent: DataFrame, owner: ForeignKey, chosen: Column) -> DataFrame:

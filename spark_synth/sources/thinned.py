@@ -15,8 +15,7 @@ from spark_synth.schema import Schema
 from spark_synth.schema.graph import choose_owners
 from spark_synth.schema.model import ForeignKey
 from spark_synth.servers.declared import DeclaredTable
-
-_STEPS = 1_000_000  # resolution of the share
+from spark_synth.sources.sample import STEPS
 
 
 def declared_schema(tables: Mapping[str, DeclaredTable]) -> Schema:
@@ -26,10 +25,10 @@ def declared_schema(tables: Mapping[str, DeclaredTable]) -> Schema:
         schema.add_table(name, list(table.keys.primary))
     for name, table in tables.items():
         for i, (columns, parent, theirs) in enumerate(table.keys.foreign):
-            to = theirs or (tables[parent].keys.primary if parent in tables else ())
+            to = (theirs or tables[parent].keys.primary) if parent in tables else ()
             if to:
                 key = ForeignKey(name=f"{name}.{i}", columns=columns, parent=parent, parent_columns=to)
-                schema.tables[name].foreign_keys += [key] if parent in tables else []
+                schema.tables[name].foreign_keys.append(key)
     return schema
 
 
@@ -73,17 +72,17 @@ class Thinned:
         text: ColumnElement[Any] = sa.literal(f"{self.seed}")
         for c in key:
             text = text.concat(sa.literal("|")).concat(sa.cast(_of(frame, c), sa.String(255)))
-        return self._hash(text) < round(self.share * _STEPS)
+        return self._hash(text) < round(self.share * STEPS)
 
     def _hash(self, text: ColumnElement[Any]) -> ColumnElement[Any]:
-        """A number from 0 to _STEPS - 1."""
+        """A number from 0 to STEPS - 1."""
         if self.dialect == "oracle":
-            return sa.func.ora_hash(text, _STEPS - 1)
+            return sa.func.ora_hash(text, STEPS - 1)
         if self.dialect == "mssql":
-            return sa.func.abs(sa.cast(sa.func.checksum(text), sa.BigInteger())) % sa.literal_column(str(_STEPS))
+            return sa.func.abs(sa.cast(sa.func.checksum(text), sa.BigInteger())) % sa.literal_column(str(STEPS))
         function = {"postgresql": sa.func.hashtextextended, "snowflake": sa.func.hash}.get(self.dialect, sa.func.crc32)
         hashed = function(text, 0) if self.dialect == "postgresql" else function(text)
-        return sa.func.abs(sa.func.mod(hashed, _STEPS))
+        return sa.func.abs(sa.func.mod(hashed, STEPS))
 
 
 def _of(frame: FromClause, name: str) -> ColumnElement[Any]:

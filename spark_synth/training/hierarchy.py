@@ -89,7 +89,7 @@ class Hierarchy:
         """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
         if not self.trained:
             return
-        held = {t: self._held_out(j) for t, j in self.trained.items()}
+        held = {t: _rows(j, "holdout", HOLDOUT_ROWS) for t, j in self.trained.items()}
         self._resume()
         self.began = time.monotonic() - self.seconds
         self.saved = time.monotonic()
@@ -100,17 +100,13 @@ class Hierarchy:
                 self._record(losses, held)
         self.gan.load_state_dict(self.best)
         for t, job in self.trained.items():
-            rows = concat(read_packs(f"{job.packs}/split=train", job.shape, REVIVED_ROWS)).to(job.device)
-            revive_codes(self.gan.levels[t], rows)
+            revive_codes(self.gan.levels[t], _rows(job, "train", REVIVED_ROWS))
         for result in self.results.values():
             result.ended = self.ended if result.epochs else result.ended
 
     def _feed(self, stack: ExitStack, job: FitJob) -> Iterator[FamilyBatch]:
         feed = stack.enter_context(PackFeed(f"{job.packs}/split=train", job.shape, job.batch_rows, job.seed))
         return islice(feed, self.step, None)
-
-    def _held_out(self, job: FitJob) -> FamilyBatch:
-        return concat(read_packs(f"{job.packs}/split=holdout", job.shape, HOLDOUT_ROWS)).to(job.device)
 
     def _epoch(self, feeds: dict[str, Iterator[FamilyBatch]]) -> dict[str, float]:
         """The turns of the epoch that are left; each table's mean bound on its negative log likelihood, a row."""
@@ -191,6 +187,11 @@ class Hierarchy:
         self.results = {t: FitResult(**r) for t, r in state["results"].items()}
         self.alternation.turns, self.seconds, self.ended = state["turns"], state["seconds"], state["ended"]
         set_random_state(self.first.device, found.random[0])
+
+
+def _rows(job: FitJob, split: str, most: int) -> FamilyBatch:
+    """About so many rows of one side of the split, on the device of the job."""
+    return concat(read_packs(f"{job.packs}/split={split}", job.shape, most)).to(job.device)
 
 
 class Slots:

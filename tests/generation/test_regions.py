@@ -11,6 +11,7 @@ from spark_synth.generation.regions import draw_at_home, locales_of
 
 def _plan(column: str) -> TablePlan:
     plan = TablePlan.__new__(TablePlan)
+    plan.texts = [TextPlan("city", "city")]
     plan.values = [ValuePlan("size", How.NUMERIC, []), ValuePlan(column, How.CATEGORY, [])]
     return plan
 
