@@ -31,7 +31,7 @@ from spark_synth.training.job import ALL_EPOCHS, FitJob, FitResult
 from spark_synth.training.loop import STALE, tell
 from spark_synth.whole import write_json
 
-PATIENT_TURNS = 150  # turns without progress that are waited for, at least
+PATIENT_TURNS = 300  # turns without progress that are waited for, at least
 REVIVED_ROWS = 5_000  # rows of a table in whose place codes that die out are looked for
 HOLDOUT_ROWS = 10_000  # held-out rows of a table that its fakes are compared with after each epoch
 
@@ -76,7 +76,6 @@ class Hierarchy:
         self.scratch = Path(self.first.scratch)
         self.steps = max((j.steps for j in self.trained.values()), default=0)
         self.epochs = max((j.epochs for j in self.trained.values()), default=0)
-        # the share of its most expensive table: owners may be few, and have the least of all
         self.limit = max((j.seconds for j in self.trained.values()), default=0.0)
         self.alternation = Alternation(self.gan, self.first.learning_rate)
         self.step, self.epoch, self.stale = 0, 0, 0
@@ -131,7 +130,8 @@ class Hierarchy:
             distances = {t: float(self.gan.levels[t].distances(b).sum()) for t, b in held.items()}
             for t in held:
                 self._add(t, losses[t], distances[t], collapsed_columns(self.gan, t, [held[t]]))
-            whole = sum(distances.values())
+            # A mean over rows: of a few families chance decides how near they are.
+            whole = sum(d * held[t].rows for t, d in distances.items()) / sum(b.rows for b in held.values())
             if whole < self.best_distance:
                 self.best_distance, self.stale = whole, 0
                 self.best = {k: v.clone() for k, v in self.gan.state_dict().items()}

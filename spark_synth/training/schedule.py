@@ -15,6 +15,8 @@ THREAD_GAIN = 0.7  # what each further core of a table that has all of them adds
 ROW_OVERHEAD = 12  # sub-columns' worth of work that every row costs besides (recurrence, loading)
 MIN_TRAIN_ROWS = 40  # below this the smoothed frequencies are the model
 MIN_STEPS = 32  # steps an epoch should have at least
+MIN_ROWS = 16  # rows of a step, at least
+JUDGED_ROWS = 128  # the same where critics judge them: a turn of 30 rows takes as long
 NARROWEST = 32  # hidden units of the smallest tables
 COUNTED = ("copula",)  # families that are computed in a pass over the rows instead of being trained
 GRACE = 1.5  # how far a table may overrun its share before the clock stops it
@@ -28,7 +30,7 @@ class Cost:
     rows: int
     columns: int
     hidden: int
-    alone: bool = False  # whether one process must train it, however large it is
+    alone: bool = False  # whether one process must train it, however large it is, as it does against critics
 
     @property
     def cells(self) -> float:
@@ -122,4 +124,5 @@ def network_width(rows: int, columns: int, most: int) -> int:
 def _batch(cost: Cost, batch_rows: int, ranks: int) -> int:
     """Rows of a rank per step: enough steps per epoch for small tables, bounded activations for wide ones."""
     by_memory = int(4e7 / (cost.columns * cost.hidden)) or 1
-    return max(16, min(batch_rows, cost.rows // (MIN_STEPS * ranks), by_memory))
+    least = max(MIN_ROWS, min(cost.rows, JUDGED_ROWS)) if cost.alone else MIN_ROWS
+    return max(least, min(batch_rows, cost.rows // (MIN_STEPS * ranks), by_memory))

@@ -42,7 +42,8 @@ def linked(spark: SparkSession, level: str, levels: int) -> dict[int, int | None
 
 
 @pytest.mark.parametrize(
-    ("level", "levels"), [("if(id < 20, 0, if(id % 3 = 0, 2, 1))", 3), ("if(id % 5 = 0, 1, 3)", 4)]
+    ("level", "levels"),
+    [("if(id < 20, 0, if(id % 3 = 0, 2, 1))", 3), pytest.param("if(id % 5 = 0, 1, 3)", 4, marks=pytest.mark.slow)],
 )
 def test_every_row_lies_where_it_was_drawn(spark: SparkSession, level: str, levels: int) -> None:
     boss = linked(spark, level, levels)

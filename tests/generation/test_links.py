@@ -102,7 +102,9 @@ def test_a_self_reference_has_no_cycle(filled: list[tuple[int, str, str | None, 
     assert sum(b is None for b in boss.values()) == ROWS // 10  # row 0 has none anyway
 
 
-@pytest.mark.parametrize("count", [7, 20, 33])
+@pytest.mark.parametrize(
+    "count", [pytest.param(7, marks=pytest.mark.slow), 20, pytest.param(33, marks=pytest.mark.slow)]
+)
 def test_a_target_that_one_row_may_have_stays_so(run: Generation, count: int) -> None:
     rows = run.spark.range(count).selectExpr("id as __idx")
     once = LinkPlan("once", ("x",), "targets", ("id",), False, False, clusters=CLUSTERS)

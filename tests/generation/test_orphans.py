@@ -112,6 +112,7 @@ def test_degrees_are_those_of_the_other_rows(run: Generation) -> None:
     assert sorted(r["__slot"] for r in found) == list(range(ROWS))
 
 
+@pytest.mark.slow
 def test_orphans_stand_on_the_first_level(run: Generation, spark: SparkSession) -> None:
     leveled = link("boss", "c", levels=2)
     cell = F.lit(CLUSTERS)  # contradicts the level of most

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from safetensors.torch import load_file
 
 from spark_synth.encoding.encode import write_packs
+from spark_synth.feed import read_packs
 from spark_synth.models.families import read_model
 from spark_synth.models.spec import GanSpec, GeneratorSpec
 from spark_synth.training.adversarial import Alternation, Turn
@@ -60,8 +61,10 @@ def elsewhere(jobs: list[FitJob], name: str) -> list[FitJob]:
 def test_a_tree_trains_together_and_tells_of_every_table(jobs: list[FitJob]) -> None:
     owners, rows = fit_hierarchy(jobs)
     assert (owners.epochs, rows.epochs, owners.ended) == (3, 3, "all epochs")
-    sums = [a["holdout_loss"] + b["holdout_loss"] for a, b in zip(owners.history, rows.history, strict=True)]
-    assert owners.best_epoch == rows.best_epoch == sums.index(min(sums)) + 1
+    held = {j.table: sum(b.rows for b in read_packs(f"{j.packs}/split=holdout", j.shape, 10_000)) for j in jobs}
+    both = zip(owners.history, rows.history, strict=True)
+    means = [a["holdout_loss"] * held["owners"] + b["holdout_loss"] * held["rows"] for a, b in both]
+    assert owners.best_epoch == rows.best_epoch == means.index(min(means)) + 1
     for job, result in zip(jobs, (owners, rows), strict=True):
         told = [json.loads(x) for x in (Path(job.scratch) / "progress.jsonl").read_text().splitlines()]
         assert [e["holdout_loss"] for e in told if "epoch" in e] == [e["holdout_loss"] for e in result.history]
