@@ -14,6 +14,7 @@ from functools import cache
 
 from spark_synth.discovery.names import words
 from spark_synth.discovery.profile import Holds, Look
+from spark_synth.known_names import known_names
 
 SURE, LIKELY = 0.95, 0.8
 LEAST_SHARE = 0.8  # of the values that have the form
@@ -160,13 +161,6 @@ def _of_people(look: Look, values: Sequence[str]) -> Entity | None:
 
 @cache
 def _known_names() -> tuple[frozenset[str], frozenset[str]]:
-    """First and last names of several countries, as Faker lists them."""
-    from faker import Faker
-
-    firsts: set[str] = set()
-    lasts: set[str] = set()
-    for locale in LOCALES:
-        provider = next(p for p in Faker(locale).get_providers() if "person" in type(p).__module__)
-        for found, attribute in ((firsts, "first_names"), (lasts, "last_names")):
-            found |= {str(n).lower() for n in getattr(provider, attribute, ())}
-    return frozenset(firsts), frozenset(lasts)
+    """First and last names of several countries."""
+    firsts, lasts = zip(*map(known_names, LOCALES), strict=True)
+    return frozenset[str]().union(*firsts), frozenset[str]().union(*lasts)

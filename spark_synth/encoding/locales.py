@@ -6,11 +6,9 @@ the United States, which Faker takes where nothing is said.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 import faker.providers.address
@@ -19,13 +17,13 @@ from faker.providers.date_time import Provider as Times
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_synth.known_names import known_names, locales_of
 from spark_synth.schema.names import quote
 
 USUAL = "en_US"
 ROWS = 2000  # whose names are looked at
 CLEARLY, LEAST = 0.1, 0.2  # share of names by which another locale has to lead, and that it has to know
 OF_PEOPLE = ("first_name", "last_name", "name")
-_LISTS = ("first_names", "last_names", "first_names_male", "first_names_female")
 _ALIASES = {
     **dict.fromkeys(("uk", "england", "scotland", "wales", "great britain"), "GB"),
     **dict.fromkeys(("u.s.", "u.s.a.", "united states of america"), "US"),
@@ -63,7 +61,7 @@ def locale_of_country(country: str) -> str | None:
         (c.alpha_2_code for c in Times.countries if asked in map(str.lower, (c.name, c.alpha_2_code, c.alpha_3_code))),
         None,
     )
-    found = [locale for locale in _locales(faker.providers.address.__name__) if code and locale.endswith(f"_{code}")]
+    found = [locale for locale in locales_of(faker.providers.address.__name__) if code and locale.endswith(f"_{code}")]
     own = [locale for locale in found if locale.startswith((f"{(code or '').lower()}_", "en_"))]
     return next(iter([*own, *found]), None)
 
@@ -71,17 +69,5 @@ def locale_of_country(country: str) -> str | None:
 @cache
 def _names() -> dict[str, frozenset[str]]:
     """Lower-case first and last names of people, by locale."""
-    found = {}
-    for locale in _locales(faker.providers.person.__name__):
-        provider = importlib.import_module(f"{faker.providers.person.__name__}.{locale}").Provider
-        lists = [getattr(provider, name, ()) for name in _LISTS]
-        told = [names for names in lists if isinstance(names, Iterable)]  # a property in some
-        found[locale] = frozenset(str(name).lower() for names in told for name in names)
-    return found
-
-
-@cache
-def _locales(package: str) -> list[str]:
-    """The locales, with a country, that a package of providers has."""
-    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
-    return sorted(m.name for m in modules if re.fullmatch(r"[a-z]{2,3}_[A-Z]{2}", m.name))
+    locales = locales_of(faker.providers.person.__name__)
+    return {locale: frozenset[str]().union(*known_names(locale)) for locale in locales}
