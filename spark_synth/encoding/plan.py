@@ -272,6 +272,15 @@ class TablePlan:
             return self.time.first_at
         return next((v.at for v in self.values if v.column == column), None)
 
+    def named(self, at: Collection[int]) -> list[str]:
+        """What drawn sub-columns belong to, for people: columns, numbers of rows, summaries of the rows below."""
+        parts = {v.column: range(v.at, v.at + len(v.codecs)) for v in self.values}
+        if self.time:
+            parts[self.time.column] = range(self.time.first_at, self.time.given_at + len(self.time.given_cards))
+        parts |= {f"number of {d.table}": range(d.at, d.at + 1) for d in self.degrees}
+        parts |= {f"{s.stat} of {s.column} of {s.table}": range(s.at, s.at + 1) for s in self.summaries}
+        return [name for name, of in parts.items() if any(j in of for j in at)]
+
     def value(self, column: str) -> ValuePlan | None:
         """The ValuePlan of a column, if it has one."""
         return next((v for v in self.values if v.column == column), None)

@@ -14,7 +14,7 @@ from spark_synth.config import RunConfig
 from spark_synth.encoding.at_once import each
 from spark_synth.encoding.columns import ColumnSettings
 from spark_synth.encoding.fit import Fitted, fit_database
-from spark_synth.encoding.plan import COURSES
+from spark_synth.encoding.plan import COURSES, TablePlan
 from spark_synth.encoding.training_set import TrainingSet, write_courses, write_training_sets
 from spark_synth.generation.kept import keep_rows
 from spark_synth.pipeline.families import with_families
@@ -56,7 +56,7 @@ def train_database(
         run.log_inputs([_input(config, database, t, work.name, p.rows) for t, p in package.plans.items()])
         jobs = fit_jobs(config, package, sets, work, where)
         progress.stage(f"train {len(jobs)} tables")
-        results = train_tables(spark, jobs, _watcher(progress))
+        results = train_tables(spark, jobs, _watcher(progress, package.plans))
         for job in jobs:
             _log_model(tracker, run, job, results[job.table])
         run.log_model(model_spec(config, package, {"fingerprint": work.name, "seed": str(config.seed)}))
@@ -140,12 +140,18 @@ def _column_settings(config: RunConfig) -> Any:  # noqa: ANN401
     return settings
 
 
-def _watcher(progress: Progress) -> Any:  # noqa: ANN401
+def _watcher(progress: Progress, plans: Mapping[str, TablePlan]) -> Any:  # noqa: ANN401
     def watch(table: str, entry: dict[str, Any]) -> None:
         if "note" in entry:
             progress.note(entry["note"])
             return
+        if "lacking" in entry:
+            where = ", ".join(plans[table].named(entry["lacking"]))
+            found = f"mode collapse: common values are not made: {where}" if where else "no mode collapse any more"
+            progress.note(f"{table}: {found} (epoch {entry['epoch']})")
+            return
         left = entry["seconds"] / entry["epoch"] * (entry["epochs"] - entry["epoch"])
+        left = min(left, max(0.0, entry.get("limit", left) - entry["seconds"]))  # the clock may stop it before
         progress.epoch(
             table,
             entry["epoch"],

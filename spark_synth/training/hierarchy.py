@@ -83,6 +83,7 @@ class Hierarchy:
         self.best_distance = math.inf
         self.ended = ALL_EPOCHS
         self.seconds = 0.0
+        self.collapsed: dict[str, list[int]] = {}  # sub-columns, as the driver was told last
 
     def run(self) -> None:
         """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
@@ -154,10 +155,11 @@ class Hierarchy:
         entry: dict[str, Any] = {"epoch": self.epoch, "train_loss": loss, "holdout_loss": distance}
         entry |= {"seconds": self.seconds, "collapsed": float(len(collapsed))}
         result.history.append(entry)
-        tell(Path(job.scratch), {**entry, "epochs": self.epochs, "rows_per_second": result.rows_per_second})
-        if collapsed and self.epoch > 1:
-            text = f"{table}: sub-columns {collapsed} lack codes that real rows have (mode collapse)"
-            tell(Path(job.scratch), {"note": f"{text}, epoch {self.epoch}"})
+        rate = {"rows_per_second": result.rows_per_second}
+        tell(Path(job.scratch), {**entry, **rate, "epochs": self.epochs, "limit": self.limit})
+        if self.epoch > 1 and collapsed != self.collapsed.get(table, []):
+            self.collapsed[table] = collapsed
+            tell(Path(job.scratch), {"lacking": collapsed, "epoch": self.epoch})
 
     def _save(self) -> None:
         state = {

@@ -108,7 +108,7 @@ class Loop:
         if result.ended == ALL_EPOCHS and result.seconds > job.seconds:
             result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
         rate = result.epochs * job.train_rows / max(result.seconds, 1e-9)
-        self._tell({**entry, "epochs": job.epochs, "rows_per_second": rate})
+        self._tell({**entry, "epochs": job.epochs, "limit": job.seconds, "rows_per_second": rate})
         self._save()
 
     def _patience(self) -> int:

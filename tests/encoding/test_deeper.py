@@ -32,6 +32,9 @@ def test_owners_carry_the_means_of_what_their_rows_carry(spark: SparkSession, tm
     deep = {s.stat: i for i, s in enumerate(plan.summaries) if ":" in s.stat}
     assert set(deep) == {"degree:0", "below:0"} and plan.summaries[deep["below:0"]].column == "amount"
 
+    at = [plan.degrees[0].at, plan.values[0].at, plan.summaries[deep["below:0"]].at]
+    assert plan.named(at) == ["age", "number of orders", "below:0 of amount of orders"] and not plan.named([])
+
     frame = fitted.frame(spark, "customers").toPandas().set_index("id")
     by_order = lines.groupby("order")["amount"].mean().reindex(orders["id"])
     sizes = lines.groupby("order").size().reindex(orders["id"], fill_value=0)

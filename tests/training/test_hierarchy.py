@@ -120,3 +120,14 @@ def test_trees_are_tasks_and_owners_come_first(spark: SparkSession, jobs: list[F
 def test_owners_with_too_few_rows_are_frequencies(jobs: list[FitJob]) -> None:
     owners, rows = fit_hierarchy([replace(jobs[0], epochs=0), jobs[1]])
     assert (owners.ended, owners.epochs, rows.epochs) == ("too few rows: frequencies", 0, 3)
+
+
+def test_mode_collapse_is_told_when_it_comes_and_when_it_goes(
+    jobs: list[FitJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([[0], [], [0, 1], [], [0, 1], [], [], []])  # of owners and rows, four epochs
+    monkeypatch.setattr("spark_synth.training.hierarchy.collapsed_columns", lambda *_: next(found))
+    fit_hierarchy([replace(j, epochs=4) for j in jobs])
+    lines = [(Path(j.scratch) / "progress.jsonl").read_text().splitlines() for j in jobs]
+    told = [[json.loads(x) for x in of if "lacking" in x] for of in lines]
+    assert told == [[{"lacking": [0, 1], "epoch": 2}, {"lacking": [], "epoch": 4}], []]  # the first epoch is too early
