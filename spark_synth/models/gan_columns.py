@@ -114,7 +114,7 @@ class OrderedHead(nn.Module):
         away = (self.place - centre[:, :, None]) / width[:, :, None]
         within = F.softmax(self.inside[:normal] - away.square().clamp(max=2e3) / 2, 2)
         chance = F.softmax(mode, 1)
-        found = torch.bmm(chance[:, None, :normal], within)[:, 0] + chance[:, normal:] @ self.alone
+        found = (chance[:, :normal, None] * within).sum(1) + chance[:, normal:] @ self.alone
         return torch.where(self.possible, torch.log(found + LEAST), IMPOSSIBLE)  # type: ignore[arg-type]
 
 

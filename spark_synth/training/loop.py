@@ -60,7 +60,7 @@ class Loop:
                 while result.epochs < job.epochs and result.ended == ALL_EPOCHS:
                     self._epoch(ready)
                     loss, rows = self.ranks.summed(float(self.loss), self.rows)
-                    self._record(loss / rows, held_out_loss(self.model, self.holdout, self.ranks))
+                    self._record(loss / rows)
         self.model.load_state_dict(self.best)
         result.rows_per_second = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         return result
@@ -80,6 +80,7 @@ class Loop:
             self.loss += train_step(self.model, self.optimizer, batch, self.loss_of, weight).double() * batch.rows
             self.rows += batch.rows
             self.step += 1
+            self.optimizer.average(self.step - self.job.steps * self.result.last_drop, self.job.steps)
             if saves and self.step % self.job.steps:
                 self._save()
 
@@ -93,17 +94,20 @@ class Loop:
         share = (self.step - rise) / max(1, whole - rise)
         return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
 
-    def _record(self, train: float, held_out: float) -> None:
-        """The end of an epoch."""
+    def _record(self, train: float) -> None:
+        """The end of an epoch: the mean of the weights is judged, and kept where it is the best."""
         result, job = self.result, self.job
         result.epochs += 1
+        with self.optimizer.averaged():
+            held_out = held_out_loss(self.model, self.holdout, self.ranks)
+            better = held_out < result.best_loss
+            if better:
+                result.best_loss, result.best_epoch = held_out, result.epochs
+                self.best = _copied(self.model)
         result.seconds = self._seconds()
         entry = {"epoch": result.epochs, "train_loss": train, "holdout_loss": held_out, "seconds": result.seconds}
         result.history.append(entry)
-        if held_out < result.best_loss:
-            result.best_loss, result.best_epoch = held_out, result.epochs
-            self.best = _copied(self.model)
-        elif result.epochs - max(result.best_epoch, result.last_drop) >= self._patience():
+        if not better and result.epochs - max(result.best_epoch, result.last_drop) >= self._patience():
             self._drop_rate()
         if result.ended == ALL_EPOCHS and result.seconds > job.seconds:
             result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"

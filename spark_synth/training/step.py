@@ -11,13 +11,14 @@ from torch import Tensor
 
 from spark_synth.models.batch import FamilyBatch
 from spark_synth.models.network import GeneratorNetwork
+from spark_synth.training.average import AveragedAdamW
 from spark_synth.training.ranks import ALONE, Ranks
 
 DECAY_EPOCHS = 20  # in which weight decay alone would shrink a weight by e
 CLIP = 5.0  # norm of the gradients at most, times the root of the number of sub-columns
 
 
-def make_optimizer(model: GeneratorNetwork, rate: float, steps: int) -> torch.optim.Optimizer:
+def make_optimizer(model: GeneratorNetwork, rate: float, steps: int) -> AveragedAdamW:
     """AdamW whose weight decay is a number of epochs (of `steps` steps): it means the same for small tables and large
     ones (Wang and Aitchison, 2024, "How to set AdamW's weight decay as you scale model and dataset size").
 
@@ -31,7 +32,7 @@ def make_optimizer(model: GeneratorNetwork, rate: float, steps: int) -> torch.op
         {"params": outputs, "weight_decay": 0.0},
     ]
     on_gpu = named[0][1].is_cuda  # there one kernel for all weights: a step waits for kernels to start, not for them
-    return torch.optim.AdamW(groups, lr=rate, fused=on_gpu or None)
+    return AveragedAdamW(groups, lr=rate, fused=on_gpu or None)
 
 
 def train_step(
