@@ -23,7 +23,7 @@ class AveragedAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def average(self, taken: int, steps: int) -> None:
-        """taken: steps so far, this one with them, since training began or began anew; steps: of an epoch."""
+        """taken: steps so far, this one with them; steps: of an epoch."""
         weights = [p for p in self._weights() if p in self.state]
         for p in weights:
             if MEAN not in self.state[p]:

@@ -60,7 +60,6 @@ class FitJob:
 class FitResult:
     """What came out: losses per epoch in nats per row, rows per second, why it ended.
 
-    drops: how often the learning rate was lowered for want of progress, the last time after epoch `last_drop`.
     tables: pairs of columns tied by tables afterwards (see training.ties), and the held-out loss with these.
     placed: host and GPU of the task that trained it, or found it trained.
     """
@@ -72,8 +71,6 @@ class FitResult:
     best_epoch: int
     best_loss: float
     ended: str
-    drops: int = 0
-    last_drop: int = 0
     tables: int = 0
     tied_loss: float = math.nan
     placed: str = ""

@@ -30,7 +30,6 @@ from spark_synth.training.step import held_out_loss, make_optimizer, train_step
 
 WARMUP = 0.05  # share of the steps in which the learning rate rises
 PATIENT_STEPS = 300  # steps without progress that are waited for, at least
-DROP, MAX_DROPS = 0.3, 3  # factor on the learning rate where progress stops, and how often
 STALE = "no better on held-out families"
 
 
@@ -80,19 +79,18 @@ class Loop:
             self.loss += train_step(self.model, self.optimizer, batch, self.loss_of, weight).double() * batch.rows
             self.rows += batch.rows
             self.step += 1
-            self.optimizer.average(self.step - self.job.steps * self.result.last_drop, self.job.steps)
+            self.optimizer.average(self.step, self.job.steps)
             if saves and self.step % self.job.steps:
                 self._save()
 
     def _rate(self) -> float:
-        """Linear warm-up, then a cosine down to 2 % of the peak; lower where progress on held-out families stopped."""
+        """Linear warm-up, then a cosine down to 2 % of the peak."""
         whole = self.job.steps * self.job.epochs
         rise = max(1, int(WARMUP * whole))
-        peak = self.job.learning_rate * DROP**self.result.drops
         if self.step < rise:
-            return peak * (self.step + 1) / rise
+            return self.job.learning_rate * (self.step + 1) / rise
         share = (self.step - rise) / max(1, whole - rise)
-        return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
+        return self.job.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2)
 
     def _record(self, train: float) -> None:
         """The end of an epoch: the mean of the weights is judged, and kept where it is the best."""
@@ -100,33 +98,23 @@ class Loop:
         result.epochs += 1
         with self.optimizer.averaged():
             held_out = held_out_loss(self.model, self.holdout, self.ranks)
-            better = held_out < result.best_loss
-            if better:
+            if held_out < result.best_loss:
                 result.best_loss, result.best_epoch = held_out, result.epochs
                 self.best = _copied(self.model)
         result.seconds = self._seconds()
         entry = {"epoch": result.epochs, "train_loss": train, "holdout_loss": held_out, "seconds": result.seconds}
         result.history.append(entry)
-        if not better and result.epochs - max(result.best_epoch, result.last_drop) >= self._patience():
-            self._drop_rate()
-        if result.ended == ALL_EPOCHS and result.seconds > job.seconds:
+        if result.epochs - result.best_epoch >= self._patience():
+            result.ended = STALE
+        elif result.seconds > job.seconds:
             result.ended = f"stopped by the clock after {result.seconds:.0f} s (its share was exceeded)"
         rate = result.epochs * job.train_rows / max(result.seconds, 1e-9)
         self._tell({**entry, "epochs": job.epochs, "limit": job.seconds, "rows_per_second": rate})
         self._save()
 
     def _patience(self) -> int:
-        """Epochs without progress before the learning rate is lowered: small tables need many to take any steps."""
-        return max(1, self.job.patience // 2, math.ceil(PATIENT_STEPS / self.job.steps))
-
-    def _drop_rate(self) -> None:
-        """Go on from the best weights with smaller steps; give up after MAX_DROPS times."""
-        if self.result.drops == MAX_DROPS:
-            self.result.ended = STALE
-            return
-        self.result.drops, self.result.last_drop = self.result.drops + 1, self.result.epochs
-        self.model.load_state_dict(self.best)
-        self.optimizer.state.clear()
+        """Epochs without progress that are waited for: small tables need many to take any steps."""
+        return max(1, self.job.patience, math.ceil(PATIENT_STEPS / self.job.steps))
 
     def _seconds(self) -> float:
         """Spent on this training, by the leading rank's clock."""

@@ -43,18 +43,6 @@ def test_it_remembers_the_steps_of_some_epochs_and_a_share_of_those_so_far() -> 
         torch.testing.assert_close(layer.weight.detach(), mean)
 
 
-def test_it_begins_anew_where_the_optimizer_does() -> None:
-    layer, optimizer, _ = trained(40, 100)
-    optimizer.state.clear()
-    with optimizer.averaged():
-        assert torch.equal(layer.weight, trained(40, 100)[2][-1])
-    layer.weight.grad = torch.ones(2, 3)
-    optimizer.step()
-    optimizer.average(1, 100)
-    with optimizer.averaged():
-        assert torch.equal(layer.weight, optimizer.state[layer.weight]["mean"])
-
-
 def test_it_is_part_of_the_state() -> None:
     layer, optimizer, _ = trained(5, 100)
     other = AveragedAdamW(nn.Linear(3, 2).parameters(), lr=0.1)
