@@ -35,7 +35,7 @@ def asked(rng: np.random.Generator, targets: pd.DataFrame) -> pd.DataFrame:
     return groups[groups["__span"] > 0]
 
 
-@pytest.mark.parametrize("barren", [False, True])
+@pytest.mark.parametrize("barren", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_degrees_are_the_same_in_other_groups(spark: SparkSession, tmp_path: Path, barren: bool) -> None:
     rng = np.random.default_rng(0)
     targets = drawn(rng, barren)

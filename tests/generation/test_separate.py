@@ -42,6 +42,7 @@ def test_the_order_of_rows_and_partitions_does_not_matter(enrolled: DataFrame, t
     assert pairs(one) == pairs(other)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_separated_goes_only_where_it_must(spark: SparkSession, tmp_path: Path) -> None:
     df = spark.createDataFrame([(0, 1, "c"), (1, 1, "c"), (2, 2, "c")], "`__idx` bigint, `a b` int, t string")
     assert len(pairs(separate(df, ["a b", "t"], ["t"], 1, str(tmp_path / "a"), drop=False))) == 3

@@ -162,6 +162,7 @@ def test_bad_options_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_an_output_that_exists_is_refused_or_resumed(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spark: SparkSession
