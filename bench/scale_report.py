@@ -16,13 +16,6 @@ from bench.watch import ROLES
 FLAT = 0.15
 RANKS_TARGET, WRITE_TARGET, FEED_TARGET, HUB_TARGET = 1.7, 3.0, 0.9, 1.5
 Told = Mapping[str, Any]
-WHY = """## Why targets are missed
-
-A row costs 12 us of a core to draw, of which the products of the network are 3.6 us, twice what writing costs; the
-profile, and what was tried, are in `docs/decisions.md`. About 20 s of any generation are fixed (degrees, start of
-workers, Delta's log) and rule 10^5 rows, as they rule Spark's own write of these. An executor's JVM takes of its heap
-what it finds a use for, up to the 2 GiB that it is given: it has found it at 10^6 rows.
-"""
 
 
 def report(told: Told) -> str:
@@ -42,7 +35,8 @@ delta-spark {version("delta-spark")}, petastorm {version("petastorm")}.
 |---|---|---|---|
 {_ratios(told, sizes)}
 
-{WHY}
+Why targets are missed, with a profile: `docs/decisions.md`, "Drawing is not within three times".
+
 ## More rows
 
 Rows of `children` (seven columns), drawn and written to Delta; beside it, Spark writing the same rows to Delta again.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from spark_synth.models.gan_columns import NominalHead
 from spark_synth.models.gan_distance import code_counts, collapsed
 from spark_synth.models.gan_level import GanLevel
 from spark_synth.models.hierarchical_gan import HierarchicalGan
+from spark_synth.training.average import exchanged
 
 BETAS = (0.5, 0.9)  # of Adam (Gulrajani et al., 2017; Xu et al., 2019)
 DECAY = 1e-6  # of the generators' weights (Xu et al., 2019)
@@ -69,14 +69,9 @@ class Alternation:
         parts = (critic, made, evidence)
         return Turn(*({name: loss.detach() for name, loss in part.items()} for part in parts))
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> AbstractContextManager[None]:
         """Within it, generators have the mean of their weights."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
+        return exchanged(self._weights(), self.means)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next turn depends on, beside the weights and the random numbers."""
@@ -115,13 +110,6 @@ class Alternation:
 
     def _weights(self) -> list[Tensor]:
         return [p for group in self.makers.param_groups for p in group["params"]]
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for mean, weight in zip(self.means, self._weights(), strict=True):
-            kept = weight.clone()
-            weight.copy_(mean)
-            mean.copy_(kept)
 
 
 def collapsed_columns(gan: HierarchicalGan, table: str, held_out: list[FamilyBatch]) -> list[int]:

@@ -7,8 +7,8 @@ from the weights themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -31,23 +31,29 @@ class AveragedAdamW(torch.optim.AdamW):
         remembered = max(1.0, min(EPOCHS * steps, SHARE * taken))
         torch._foreach_lerp_([self.state[p][MEAN] for p in weights], weights, 1 / remembered)
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> AbstractContextManager[None]:
         """Within it, the network has the means of its weights; no step may be taken there."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for p in self._weights():
-            mean: Tensor | None = self.state[p].get(MEAN) if p in self.state else None
-            if mean is not None:
-                kept = p.detach().clone()
-                p.copy_(mean)
-                mean.copy_(kept)
+        known = [p for p in self._weights() if MEAN in self.state.get(p, {})]
+        return exchanged(known, [self.state[p][MEAN] for p in known])
 
     def _weights(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
+
+
+@contextmanager
+def exchanged(weights: Iterable[Tensor], means: Iterable[Tensor]) -> Iterator[None]:
+    """Within it, weights have the values of their means, and these those of the weights."""
+    pairs = list(zip(weights, means, strict=True))
+    _exchange(pairs)
+    try:
+        yield
+    finally:
+        _exchange(pairs)
+
+
+@torch.no_grad()
+def _exchange(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    for weight, mean in pairs:
+        kept = weight.clone()
+        weight.copy_(mean)
+        mean.copy_(kept)
