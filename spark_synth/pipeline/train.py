@@ -146,8 +146,9 @@ def _watcher(progress: Progress, plans: Mapping[str, TablePlan]) -> Any:  # noqa
             progress.note(entry["note"])
             return
         if "lacking" in entry:
-            where = ", ".join(plans[table].named(entry["lacking"]))
-            found = f"mode collapse: common values are not made: {where}" if where else "no mode collapse any more"
+            where = ", ".join(plans[table].named(entry["lacking"])) or "clusters and links"
+            collapsed = f"mode collapse: common values are not made: {where}"
+            found = collapsed if entry["lacking"] else "no mode collapse any more"
             progress.note(f"{table}: {found} (epoch {entry['epoch']})")
             return
         left = entry["seconds"] / entry["epoch"] * (entry["epochs"] - entry["epoch"])
