@@ -25,7 +25,7 @@ def report(told: Told) -> str:
     return f"""# Scale
 
 Written by `make bench-scale` (`bench/scale.py`). Each row is a run of its own processes on a cluster of executors with
-one core each (Spark's `local-cluster`), a heap of 1 GiB for the driver and 2 GiB for each executor.
+one core each (Spark's `local-cluster`), a heap of 1 GiB for the driver and for each executor.
 
 Machine: {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, {platform.system()};
 Python {platform.python_version()}, torch {torch.__version__}, pyspark {version("pyspark")},

@@ -27,13 +27,13 @@ JOB = "bench.scale_job"
 
 
 def cluster(executors: int, events: Path) -> dict[str, Any]:
-    """Settings of a cluster of that many executors with a core each and a driver with a small heap. events: the folder
-    of Spark's record of what was done."""
+    """Settings of a cluster of that many executors with a core each; they and the driver have small heaps. events: the
+    folder of Spark's record of what was done."""
     shutil.rmtree(events, ignore_errors=True)
     events.mkdir()
-    conf = {"spark.executor.memory": "2g", "spark.driver.memory": "1g"}
+    conf = {"spark.executor.memory": "1g", "spark.driver.memory": "1g"}
     conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()}
-    return {"master": f"local-cluster[{executors},1,2048]", "conf": conf}
+    return {"master": f"local-cluster[{executors},1,1024]", "conf": conf}
 
 
 def variant(base: Path, name: str, **changes: Mapping[str, Any]) -> Path:
