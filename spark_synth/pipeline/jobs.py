@@ -15,7 +15,7 @@ from spark_synth.models.spec import GanSpec, GeneratorSpec, SetSpec, VaeSpec
 from spark_synth.pipeline.outlook import FIXED_COST, plan_training, structure_name
 from spark_synth.pipeline.package import Package
 from spark_synth.training.job import FitJob
-from spark_synth.training.place import trees
+from spark_synth.training.place import with_time_of_tree
 from spark_synth.training.schedule import COUNTED, Places, head_width
 
 TIED_ROWS = 300  # rows that a table needs for its values to be learnt from its code
@@ -69,16 +69,7 @@ def fit_jobs(
                 *_tree(config, plans[t], plans, name),
             )
         )
-    return _timed(jobs, config)
-
-
-def _timed(jobs: list[FitJob], config: RunConfig) -> list[FitJob]:
-    """Tables that are trained in one task have the time of all of them, but no more than the run has."""
-    most = config.train.max_minutes * 60
-    seconds = {
-        j.table: min(most, sum(k.seconds for k in t)) if len(t) > 1 else j.seconds for t in trees(jobs) for j in t
-    }
-    return [replace(j, seconds=seconds[j.table]) for j in jobs]
+    return with_time_of_tree(jobs, config.train.max_minutes * 60)
 
 
 def generator_spec(

@@ -102,6 +102,14 @@ def trees(jobs: list[FitJob]) -> list[list[FitJob]]:
     return list(found.values())
 
 
+def with_time_of_tree(jobs: list[FitJob], most: float) -> list[FitJob]:
+    """Tables that are trained in one task have the seconds of all of them, `most` at most."""
+    seconds = {
+        j.table: min(most, sum(k.seconds for k in t)) if len(t) > 1 else j.seconds for t in trees(jobs) for j in t
+    }
+    return [replace(j, seconds=seconds[j.table]) for j in jobs]
+
+
 def _run(spark: SparkSession, jobs: list[FitJob]) -> list[FitResult]:
     tasks = trees(jobs)
     plain = [[asdict(j) for j in task] for task in tasks]

@@ -19,7 +19,7 @@ from spark_synth.models.spec import GanSpec, GeneratorSpec
 from spark_synth.training.adversarial import Alternation, Turn
 from spark_synth.training.hierarchy import fit_hierarchy
 from spark_synth.training.job import FitJob
-from spark_synth.training.place import train_tables, trees
+from spark_synth.training.place import train_tables, trees, with_time_of_tree
 from tests.training.made import SPEC, made_job, made_packs
 
 GAN = GanSpec(noise=4, packed=2)
@@ -112,6 +112,9 @@ def test_a_stopped_tree_ends_with_the_weights_of_one_that_was_not(
 
 def test_trees_are_tasks_and_owners_come_first(spark: SparkSession, jobs: list[FitJob]) -> None:
     assert [[j.table for j in t] for t in trees([jobs[1], jobs[0]])] == [["owners", "rows"]]
+    alone = replace(jobs[0], table="alone", seconds=50.0)
+    timed = with_time_of_tree([replace(jobs[1], seconds=90.0), replace(jobs[0], seconds=60.0), alone], 100.0)
+    assert {t.table: t.seconds for t in timed} == {"rows": 100.0, "owners": 100.0, "alone": 50.0}
     heard: list[str] = []
     results = train_tables(spark, [jobs[1], jobs[0]], lambda t, e: heard.append(t) if "epoch" in e else None)
     assert set(results) == {"owners", "rows"} == set(heard)

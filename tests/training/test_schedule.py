@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from spark_synth.training.schedule import MIN_TRAIN_ROWS, NOMINAL_CELLS, Cost, Places, network_width, plan_shares
+from spark_synth.training.schedule import (
+    JUDGED_ROWS,
+    MIN_TRAIN_ROWS,
+    NOMINAL_CELLS,
+    Cost,
+    Places,
+    network_width,
+    plan_shares,
+)
 
 
 def shares(costs: list[Cost], minutes: float = 1, slots: int = 2, epochs: int = 50):  # type: ignore[no-untyped-def]  # noqa: ANN201
@@ -44,6 +52,14 @@ def test_batches_fit_rows_and_memory(rows: int) -> None:
         batch = shares([Cost("t", rows, columns, 256)])["t"].batch_rows
         assert 16 <= batch <= 4096
         assert batch == 16 or batch * columns * 256 <= 4e7
+
+
+def test_what_critics_judge_has_larger_batches_in_small_tables() -> None:
+    plain, judged = Cost("plain", 1_000, 5, 32), Cost("judged", 1_000, 5, 32, alone=True)
+    tiny, large = Cost("tiny", 90, 5, 32, alone=True), Cost("large", 10**6, 5, 32, alone=True)
+    found = shares([plain, judged, tiny, large])
+    assert found["plain"].batch_rows < JUDGED_ROWS == found["judged"].batch_rows
+    assert (found["tiny"].batch_rows, found["large"].batch_rows) == (90, 4096)
 
 
 def test_the_plan_does_not_look_at_the_clock() -> None:
