@@ -26,6 +26,7 @@ from spark_synth.models.temporal import TemporalConv
 
 State = tuple[Tensor, Tensor]
 WINDOW = 6  # rows before a row that a CNN sees
+UNHEARD = 0.3  # share of rows that do not hear the row before, in training
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,13 @@ class Generator(nn.Module):
         self, batch: FamilyBatch, context: Tensor, condition: Tensor, noise: tuple[Tensor, Tensor]
     ) -> list[Tensor]:
         """Logits (N, K) of each drawn sub-column where all rows and sub-columns before it are those of `batch`: what
-        `forward` comes to if all is known, but for all rows at once."""
+        `forward` comes to if all is known, but for all rows at once. In training some rows do not hear the row before
+        (as words are dropped by Bowman et al., CoNLL 2016): what is made hangs less on what was made before it."""
         index = code_index(batch.codes, self.offsets).index_select(1, places(tuple(self.columns.drawn), context.device))
         weight, position = self.value(), batch.position()
         rows = self.rows(self.origin(context, condition, noise[0]), batch, noise[1])
+        if self.training:
+            position = position * (torch.rand(position.shape, device=position.device) >= UNHEARD)
         if self.spec.recurrent:
             before = of_sibling(F.embedding_bag(index, weight, mode="sum"), position, 0)
             rows = self._recall_all(rows, before, batch)

@@ -34,6 +34,7 @@ from spark_synth.whole import write_json
 PATIENT_TURNS = 300  # turns without progress that are waited for, at least
 REVIVED_ROWS = 5_000  # rows of a table in whose place codes that die out are looked for
 HOLDOUT_ROWS = 10_000  # held-out rows of a table that its fakes are compared with after each epoch
+JUDGES = 50  # held-out rows from which a table's best epoch is its own: of a few, chance decides how near fakes are
 
 
 def fit_hierarchy(jobs: list[FitJob]) -> list[FitResult]:
@@ -80,13 +81,14 @@ class Hierarchy:
         self.alternation = Alternation(self.gan, self.first.learning_rate)
         self.step, self.epoch, self.stale = 0, 0, 0
         self.best: dict[str, Tensor] = {}
-        self.best_distance = math.inf
+        self.best_distance: dict[str, float] = {}
         self.ended = ALL_EPOCHS
         self.seconds = 0.0
         self.collapsed: dict[str, list[int]] = {}  # sub-columns, as the driver was told last
 
     def run(self) -> None:
-        """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights stay."""
+        """Train to the planned epochs, to the end of patience, or until the clock stops it; the best weights of each
+        table stay."""
         if not self.trained:
             return
         held = {t: _rows(j, "holdout", HOLDOUT_ROWS) for t, j in self.trained.items()}
@@ -98,7 +100,7 @@ class Hierarchy:
             while self.epoch < self.epochs and self.ended == ALL_EPOCHS:
                 losses = self._epoch(feeds)
                 self._record(losses, held)
-        self.gan.load_state_dict(self.best)
+        self.gan.load_state_dict(self.gan.state_dict() | self.best)  # what is not trained is as it was
         for t, job in self.trained.items():
             revive_codes(self.gan.levels[t], _rows(job, "train", REVIVED_ROWS))
         for result in self.results.values():
@@ -131,21 +133,30 @@ class Hierarchy:
             distances = {t: float(self.gan.levels[t].distances(b).sum()) for t, b in held.items()}
             for t in held:
                 self._add(t, losses[t], distances[t], collapsed_columns(self.gan, t, [held[t]]))
-            # A mean over rows: of a few families chance decides how near they are.
-            whole = sum(d * held[t].rows for t, d in distances.items()) / sum(b.rows for b in held.values())
-            if whole < self.best_distance:
-                self.best_distance, self.stale = whole, 0
-                self.best = {k: v.clone() for k, v in self.gan.state_dict().items()}
-                for t, result in self.results.items():
-                    if t in held:
-                        result.best_epoch, result.best_loss = self.epoch, distances[t]
-            else:
-                self.stale += 1
+            self.stale += 1
+            for t, distance in self._judged(distances, held).items():
+                if distance < self.best_distance.get(t, math.inf):
+                    self.best_distance[t], self.stale = distance, 0
+                    self._keep(t)
+                    self.results[t].best_epoch, self.results[t].best_loss = self.epoch, distances[t]
         if self.stale >= max(1, self.first.patience, math.ceil(PATIENT_TURNS / self.steps)):
             self.ended = STALE
         elif self.seconds > self.limit:
             self.ended = f"stopped by the clock after {self.seconds:.0f} s (its share was exceeded)"
         self._save()
+
+    def _judged(self, distances: dict[str, float], held: dict[str, FamilyBatch]) -> dict[str, float]:
+        """By table what decides which epoch is its best: its own distance or, where few rows are held out, the mean
+        over the rows of all tables."""
+        rows = {t: batch.rows for t, batch in held.items()}
+        whole = sum(d * rows[t] for t, d in distances.items()) / sum(rows.values())
+        return {t: d if rows[t] >= JUDGES else whole for t, d in distances.items()}
+
+    def _keep(self, table: str) -> None:
+        """The weights of a table's level are its best so far. A generator hears its owner's codes, not its weights, so
+        those of different epochs go together."""
+        prefix = f"parts.{self.gan.names.index(table)}."
+        self.best |= {k: v.clone() for k, v in self.gan.state_dict().items() if k.startswith(prefix)}
 
     def _add(self, table: str, loss: float, distance: float, collapsed: list[int]) -> None:
         """One more epoch of a table, told to the driver."""
@@ -166,7 +177,7 @@ class Hierarchy:
             "results": {t: asdict(r) for t, r in self.results.items()},
             "epoch": self.epoch,
             "stale": self.stale,
-            "distance": self.best_distance if self.best else None,
+            "distances": self.best_distance,
             "turns": self.alternation.turns,
             "seconds": time.monotonic() - self.began,
             "ended": self.ended,
@@ -185,7 +196,7 @@ class Hierarchy:
             return
         state = found.state
         self.step, self.epoch, self.stale, self.best = found.step, state["epoch"], state["stale"], found.best
-        self.best_distance = math.inf if state["distance"] is None else state["distance"]
+        self.best_distance = state["distances"]
         self.results = {t: FitResult(**r) for t, r in state["results"].items()}
         self.alternation.turns, self.seconds, self.ended = state["turns"], state["seconds"], state["ended"]
         set_random_state(self.first.device, found.random[0])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spark_synth.models import sampling
+from spark_synth.models import gan_generator, sampling
 from spark_synth.models.base import Observed
 from spark_synth.models.batch import ABSENT, FamilyBatch
 from spark_synth.models.gan_critic import packs
@@ -131,6 +131,23 @@ def test_rows_told_all_at_once_are_those_told_one_by_one(network: str, recurrent
     made = model.generator(batch, *known, everything(batch), noise=noise)
     for one_by_one, at_once in zip(made.logits, model.generator.told(batch, *known, noise), strict=True):
         torch.testing.assert_close(one_by_one, at_once)
+
+
+@pytest.mark.parametrize("network", ["lstm", "cnn"])
+def test_in_training_some_rows_do_not_hear_the_row_before(
+    network: str, batch: FamilyBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = level(network).train()
+    known = (model.above(batch.context), model.conditions(batch))
+    noise = model.generator.draw_noise(3, 9, torch.Generator().manual_seed(0))
+    last = ENDS[0][1] - 1  # of a family of five rows
+    for share, heard in ((0.0, True), (1.0, False)):
+        monkeypatch.setattr(gan_generator, "UNHEARD", share)
+        before = model.generator.told(batch, *known, noise)[0][last]
+        other = replace(batch, codes=batch.codes.clone())
+        other.codes[last - 1, 1] = 1 - other.codes[last - 1, 1].clamp(0, 1)
+        after = model.generator.told(other, *known, noise)[0][last]
+        assert torch.equal(before, after) != heard
 
 
 @pytest.mark.parametrize("network", ["lstm", "cnn"])
