@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from spark_synth import pipeline
 from spark_synth.config import RunConfig, load_config
-from spark_synth.evaluation.compatibility import incompatible, model_compatibility
+from spark_synth.evaluation.compatibility import SCORES, incompatible, model_compatibility
 from spark_synth.evaluation.joins import Joined, joined, sample_of
 from spark_synth.evaluation.near import privacy_score
 from spark_synth.pipeline.stages import Workshop
@@ -32,7 +32,6 @@ from spark_synth.sinks import read_delta, table_target
 from spark_synth.whole import write_json
 
 FOLDS = 5  # one of them is held out
-MEASURES = ("auc", "f1")
 HALVES = "real halves"
 CONF = Path(__file__).resolve().parents[1] / "conf" / "local.yaml"
 COLUMNS = ("auc_real", "auc_synth", "mc_auc", "f1_real", "f1_synth", "mc_f1", "P")
@@ -147,13 +146,13 @@ def _numbered(tables: dict[str, DataFrame], schema: Schema, root: str, salt: str
 def _table(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:
     """Means and ranges over the seeds, a line each family; last, MC of the mean scores, in which chance is less."""
     found = pd.DataFrame(results)
-    head = [*COLUMNS, *(f"mc_{m} of means" for m in MEASURES)]
+    head = [*COLUMNS, *(f"mc_{m} of means" for m in SCORES)]
     lines = [f"{Path(args.source).name}, target {args.target}, {found['seed'].nunique()} seeds", ""]
     lines += ["| family | " + " | ".join(head) + " |", "|---" * (1 + len(head)) + "|"]
     for family, rows in found.groupby("family", sort=False):
-        cells = [f"{rows[c].mean():.4f} ({rows[c].min():.4f} to {rows[c].max():.4f})" for c in COLUMNS]
         means = rows[list(COLUMNS)].mean()
-        cells += [f"{incompatible(means[f'{m}_real'], means[f'{m}_synth']):.4f}" for m in MEASURES]
+        cells = [f"{means[c]:.4f} ({rows[c].min():.4f} to {rows[c].max():.4f})" for c in COLUMNS]
+        cells += [f"{incompatible(means[f'{m}_real'], means[f'{m}_synth']):.4f}" for m in SCORES]
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

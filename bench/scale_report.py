@@ -11,6 +11,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import torch
 
+from bench.scale_runs import HEAP
 from bench.watch import ROLES
 
 FLAT = 0.15
@@ -25,7 +26,7 @@ def report(told: Told) -> str:
     return f"""# Scale
 
 Written by `make bench-scale` (`bench/scale.py`). Each row is a run of its own processes on a cluster of executors with
-one core each (Spark's `local-cluster`), a heap of 1 GiB for the driver and for each executor.
+one core each (Spark's `local-cluster`), a heap of {HEAP / 1024:g} GiB for the driver and for each executor.
 
 Machine: {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB of memory, {platform.system()};
 Python {platform.python_version()}, torch {torch.__version__}, pyspark {version("pyspark")},

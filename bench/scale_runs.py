@@ -24,16 +24,17 @@ from spark_synth.sources.integrity import orphan_keys
 
 ONE_BY_ONE = 10**12  # rows from which executors train a table together: none
 JOB = "bench.scale_job"
+HEAP = 1024  # MiB of the driver's JVM and of each executor's
 
 
 def cluster(executors: int, events: Path) -> dict[str, Any]:
-    """Settings of a cluster of that many executors with a core each; they and the driver have small heaps. events: the
-    folder of Spark's record of what was done."""
+    """Settings of a cluster of that many executors with a core each; events: the folder of Spark's record of what was
+    done."""
     shutil.rmtree(events, ignore_errors=True)
     events.mkdir()
-    conf = {"spark.executor.memory": "1g", "spark.driver.memory": "1g"}
+    conf = {"spark.executor.memory": f"{HEAP}m", "spark.driver.memory": f"{HEAP}m"}
     conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": events.as_uri()}
-    return {"master": f"local-cluster[{executors},1,1024]", "conf": conf}
+    return {"master": f"local-cluster[{executors},1,{HEAP}]", "conf": conf}
 
 
 def variant(base: Path, name: str, **changes: Mapping[str, Any]) -> Path:

@@ -14,6 +14,7 @@ from spark_synth.evaluation.joins import Joined
 
 COMMONEST = 500  # categories of a column that are told apart
 MOST_LABELS = 30  # categories of a target
+SCORES = ("auc", "f1")  # of a classifier
 
 
 def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, seed: int = 0) -> dict[str, float]:
@@ -22,7 +23,7 @@ def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, 
     found: dict[str, float] = {}
     for name, rows in (("real", real), ("synth", synth)):
         found |= {f"{score}_{name}": v for score, v in learnt(rows, test, real, target, seed).items()}
-    for score in ("auc", "f1"):
+    for score in SCORES:
         if f"{score}_real" in found:
             found[f"mc_{score}"] = incompatible(found[f"{score}_real"], found[f"{score}_synth"])
     return found

@@ -65,6 +65,7 @@ def test_a_tree_trains_together_and_tells_of_every_table(jobs: list[FitJob]) -> 
     for job, result in zip(jobs, (owners, rows), strict=True):
         told = [json.loads(x) for x in (Path(job.scratch) / "progress.jsonl").read_text().splitlines()]
         assert [e["holdout_loss"] for e in told if "epoch" in e] == [e["holdout_loss"] for e in result.history]
+        assert result.best_loss == result.history[result.best_epoch - 1]["holdout_loss"]
         assert result.best_loss == min(e["holdout_loss"] for e in result.history)
         assert not [k for k in load_file(Path(job.folder) / "weights.safetensors") if not k.startswith("generator.")]
         model = read_model(Path(job.folder))
