@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 GRID = 512  # quantile steps kept per numeric column
 MAX_DECIMALS = 6
+SINGLE, DOUBLE = 1e-7, 1e-9  # how far numbers of either precision may be from what was meant, relative to their size
 ValueCounts = list[tuple[str, int]]
 
 
@@ -79,11 +80,15 @@ def value_counts(df: DataFrame, columns: Mapping[str, Column], top: int) -> dict
 
 
 def _digits(v: Column) -> Column:
-    """Digits after the decimal point of one value: 0..MAX_DECIMALS, or one more where none of these represent it."""
+    """Digits after the decimal point of one value: 0..MAX_DECIMALS, or one more where none of these represent it.
+
+    32.3800011 has two: it is 32.38 in single precision, as which many databases store and export amounts.
+    """
     found = F.lit(MAX_DECIMALS + 1)
     for d in range(MAX_DECIMALS, -1, -1):
         scaled = v * (10**d)
-        found = F.when(
-            F.abs(scaled - F.round(scaled)) < 1e-6 * F.greatest(F.abs(scaled), F.lit(1.0)) * 1e-3, d
-        ).otherwise(found)
+        size = F.abs(scaled)
+        # beyond a million units the seven digits of single precision say nothing of the last of them
+        tolerance = size * F.when(size <= 1e6, SINGLE).otherwise(DOUBLE)
+        found = F.when(F.abs(scaled - F.round(scaled)) < F.greatest(tolerance, F.lit(DOUBLE)), d).otherwise(found)
     return F.when(v.isNotNull(), found)

@@ -41,10 +41,10 @@ def percent(value: float | None) -> str:
 
 
 def score(value: float | None) -> str:
-    """A score of 0 to 1; only a perfect one is shown as 1."""
+    """A score of 0 to 1; only a perfect one is shown as 1.000."""
     if value is None:
         return "–"
-    return "1" if value >= 1 else f"{min(value, 0.999):.3f}"
+    return "1.000" if value >= 1 else f"{min(value, 0.999):.3f}"
 
 
 def points(value: float | None) -> str:
