@@ -12,6 +12,8 @@ import math
 from functools import partial
 
 import numpy as np
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from spark_synth.encoding.keys import CLASSES, TRIES, Taken, coprime, free_values, spell
 from spark_synth.encoding.text import END, Chain, Forms, Pool, TextMaker
@@ -34,6 +36,12 @@ def tagged(text: str, tag: str) -> str:
     """A name with something behind it that makes it another one: in an address before the @."""
     local, at, domain = text.partition("@")
     return f"{local}.{tag}@{domain}" if at else f"{text} {tag}"
+
+
+def tagged_column(text: Column, tag: str) -> Column:
+    """The same of a column of Spark."""
+    mail = F.regexp_replace(text, "^([^@]*)@", f"$1.{tag}@")
+    return F.when(text.contains("@"), mail).otherwise(F.concat(text, F.lit(f" {tag}")))
 
 
 def _from_pool(source: Pool, number: np.ndarray) -> np.ndarray:

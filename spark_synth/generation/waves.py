@@ -2,7 +2,8 @@
 
 Within a wave everything is as in a database of its own: its rows have their own indices, degrees and links. What holds
 over all waves is told here: the numbers that keys are made from go on where earlier waves ended, places below an owner
-that is kept do too, and values that may occur once, if kept rows alone could bring them again, are left out.
+that is kept do too, a text that may occur once gets a mark if it is there, and other values that may occur once, if
+kept rows alone could bring them again, are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 from spark_synth.encoding.edge_plan import Edge, OwnerPlan
 from spark_synth.encoding.keys import used_up
 from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.unique_text import tagged_column
 from spark_synth.encoding.views import quoted
 from spark_synth.errors import UserError
 from spark_synth.generation.orphans import reserved
@@ -75,10 +77,28 @@ def without_repeats(run: Generation, table: str, rows: DataFrame) -> DataFrame:
     return rows
 
 
+def with_own_texts(run: Generation, table: str, rows: DataFrame) -> DataFrame:
+    """`rows` of a wave whose texts, in columns where none occurs twice, are none of those that are there.
+
+    Such texts are spelled from numbers that earlier waves did not use, but two numbers may spell one text where the
+    waves differ in size: that one is marked then.
+    """
+    mark = f"w{run.used.get(table, 0)}"  # of this wave alone
+    for text in run.plans[table].texts:
+        if text.unique and run.there is not None:
+            own = quoted(text.column)
+            there = run.there(table).select(own.alias("__w"))
+            new = F.when(F.col("__w").isNotNull(), tagged_column(own, mark)).otherwise(own)
+            rows = rows.join(there, own == F.col("__w"), "left").withColumn(text.column, new).drop("__w")
+    return rows
+
+
 def _fresh_columns(run: Generation) -> set[tuple[str, str]]:
-    """(table, column) of all values that no earlier wave has: keys that are made, and those that lead to new rows."""
+    """(table, column) of all values that no earlier wave has: keys and texts that are made, and keys that lead to new
+    rows."""
     new = {t: plan for t, plan in run.plans.items() if t not in run.kept}
     fresh = {(t, k.column) for t, plan in new.items() for k in plan.keys if k.how != "position"}
+    fresh |= {(t, text.column) for t, plan in new.items() for text in plan.texts if text.unique}
     pairs = [
         ((t, c), (e.parent, p))
         for t, plan in new.items()

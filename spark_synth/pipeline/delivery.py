@@ -15,7 +15,7 @@ from spark_synth.encoding.at_once import each
 from spark_synth.generation.links import fill_links
 from spark_synth.generation.run import Generation
 from spark_synth.generation.tables import draw_table, generate_table, is_final
-from spark_synth.generation.waves import may_repeat, numbers_used, without_repeats
+from spark_synth.generation.waves import may_repeat, numbers_used, with_own_texts, without_repeats
 from spark_synth.pipeline.state import Manifest
 from spark_synth.progress import Progress
 from spark_synth.schema.names import quote
@@ -59,7 +59,8 @@ class Delivery:
         if is_final(run, table) and table not in run.part and not self._may_repeat(table):
             drawn, count = draw_table(run, table)
             columns = [quote(c) for c in run.plans[table].columns]
-            rows = self._deliver(table, drawn.select(*columns), count, used=numbers_used(run, table, count))
+            drawn = with_own_texts(run, table, drawn.select(*columns))
+            rows = self._deliver(table, drawn, count, used=numbers_used(run, table, count))
         else:
             rows = generate_table(run, table)
             self.manifest.table(table, state="rows", rows=rows, used=numbers_used(run, table, rows))
@@ -89,7 +90,8 @@ class Delivery:
     def _finished(self, table: str) -> int:
         drawn = self.manifest.tables[table]["rows"]
         loses = bool(self.run.plans[table].unique) or self._may_repeat(table)
-        made = without_repeats(self.run, table, fill_links(self.run, table))
+        made = with_own_texts(self.run, table, fill_links(self.run, table))
+        made = without_repeats(self.run, table, made)
         rows = self._deliver(table, made, None if loses else drawn)
         if self.manifest.wave and rows < drawn:
             self.progress.note(f"{table}: {drawn - rows:,} rows left out that repeat what may occur once")

@@ -12,10 +12,11 @@ from pyspark.sql import SparkSession
 from spark_synth.encoding.edge_plan import LinkPlan, OwnerPlan
 from spark_synth.encoding.keys import KeyPlan
 from spark_synth.encoding.plan import TablePlan
+from spark_synth.encoding.text import TextPlan
 from spark_synth.errors import UserError
 from spark_synth.generation.block import _position
 from spark_synth.generation.run import Generation
-from spark_synth.generation.waves import check_wave, may_repeat, with_places, without_repeats
+from spark_synth.generation.waves import check_wave, may_repeat, with_own_texts, with_places, without_repeats
 
 TEXT = {"a": "string", "b": "string"}
 OF_ORDER = OwnerPlan("lines.order", ("order",), "orders", ("id",), 0, 64)
@@ -85,3 +86,30 @@ def test_a_row_is_placed_after_those_of_earlier_waves() -> None:
     family, inner = np.array([0, 0, 1]), np.array([0, 1, 0])
     assert _position(block, family, inner).tolist() == [2, 3, 4]
     assert _position(block[["start"]], family, inner).tolist() == [0, 1, 4]
+
+
+def test_a_text_that_may_occur_once_is_made_another_one(run: Generation, spark: SparkSession) -> None:
+    texts = [TextPlan("mail", None, unique=True), TextPlan("note", None)]
+    people = TablePlan("people", {"id": "int", "mail": "string", "note": "string"}, 5, ["id"], texts=texts)
+    columns = "id int, mail string, note string"
+    there = spark.createDataFrame([(1, "ann@x.org", "hello"), (2, "Bo", "hello"), (3, None, "a")], columns)
+    rows = spark.createDataFrame(
+        [(4, "ann@x.org", "hello"), (5, "Bo", "a"), (6, "cy@x.org", "a"), (7, None, "a")], columns
+    )
+    wave = replace(run, plans={"people": people}, there=lambda t: there, used={"people": 40})
+    made = with_own_texts(wave, "people", rows)
+    assert made.columns == rows.columns
+    assert sorted(map(tuple, made.collect())) == [
+        (4, "ann.w40@x.org", "hello"),
+        (5, "Bo w40", "a"),
+        (6, "cy@x.org", "a"),
+        (7, None, "a"),
+    ]
+    assert with_own_texts(run, "pairs", rows) is rows
+
+
+def test_unique_texts_are_no_reason_to_refuse_a_wave(run: Generation) -> None:
+    people = TablePlan("people", TEXT, 5, ["a"], unique=[["b"]], texts=[TextPlan("b", None, unique=True)])
+    people.keys.append(KeyPlan("a", "uuid"))
+    below = TablePlan("notes", TEXT, 3, owner=OwnerPlan("notes.a", ("a",), "people", ("a",), 0, 64))
+    check_wave(replace(run, plans={"people": people, "notes": below}, kept={}))
