@@ -120,6 +120,8 @@ def generate(
     quiet: Quiet = False,
 ) -> None:
     """Write the synthetic tables."""
+    if table and ratio is not None:
+        raise UserError("--table draws a table again as large as the database is: leave --ratio away")
     tables = [name.strip() for name in preserve.split(",") if name.strip()] if preserve else None
     rows = _pairs(given, "--given")
     config = _begin(conf, overrides, debug, quiet, ratio=ratio, preserve=tables, given=rows, identifier=identifier)

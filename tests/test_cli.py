@@ -110,15 +110,11 @@ def test_last_line_of_stdout(
 
 
 def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
-    flags = ["--ratio", "0.5", "--preserve", "a, b", "--identifier", "n", "--run", "r1", "--append", "--set", "seed=4"]
+    flags = ["--preserve", "a, b", "--identifier", "n", "--run", "r1", "--append", "--set", "seed=4"]
     flags += ["--given", "c=x/c.csv", "--given", "d=y=z", "--table", "t", "--where", "a > 1", "--model", "models:/n/1"]
     assert main(["generate", "--conf", CONF, *flags, "--set", "output=o"]) == 0
     config = pipeline.configs[0]
-    assert (config.generate.ratio, config.generate.preserve_tables, config.generate.identifier) == (
-        0.5,
-        ["a", "b"],
-        "n",
-    )
+    assert (config.generate.preserve_tables, config.generate.identifier) == (["a", "b"], "n")
     assert config.generate.given == {"c": "x/c.csv", "d": "y=z"}
     assert (config.seed, config.output, pipeline.calls) == (4, "o", [("r1", True, "t", "a > 1", "models:/n/1")])
     assert main(["train", "--conf", CONF, "--approve"]) == 0
@@ -130,6 +126,17 @@ def test_flags_reach_the_pipeline(pipeline: Pipeline) -> None:
     assert main(["promote", "--conf", CONF, "--run", "r1", "--alias", "challenger"]) == 0
     assert main(["compare", "r1", "n", "--conf", CONF, "--out", "c.html"]) == 0
     assert pipeline.calls[4:] == [("r1", "challenger"), (["r1", "n"], Path("c.html"))]
+    assert main(["generate", "--conf", CONF, "--ratio", "0.5"]) == 0
+    assert pipeline.configs[-1].generate.ratio == 0.5
+
+
+def test_a_ratio_is_not_of_a_table(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--conf", CONF, "--ratio", "0.5", "--table", "orders"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: --table draws a table again as large as the database is: leave --ratio away\n"
+    )
+    assert not pipeline.calls
 
 
 @pytest.mark.parametrize(
