@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.schema.names import quote
@@ -73,10 +73,10 @@ def build_blooms(df: DataFrame, sizes: Mapping[str, int]) -> dict[str, np.ndarra
     return {n: words.view(np.uint64) for n, words in out.items()}
 
 
-def stacked(df: DataFrame, names: list[str]) -> DataFrame:
-    """The non-NULL values of some columns under each other: c (place in `names`), v (text)."""
+def stacked(df: DataFrame, names: list[str], *more: Column) -> DataFrame:
+    """The non-NULL values of some columns under each other: c (place in `names`), v (text), and `more` of their row."""
     cells = F.posexplode(F.array(*[F.col(quote(n)).cast("string") for n in names])).alias("c", "v")
-    return df.select(cells).where(F.col("v").isNotNull())
+    return df.select(*more, cells).where(F.col("v").isNotNull())
 
 
 def _positions(values: np.ndarray, bits: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from spark_synth.known_names import known_names, locales_of
 from spark_synth.schema.names import quote
 
+_COUNTRY = re.compile(r"country", re.IGNORECASE)
 USUAL = "en_US"
 ROWS = 2000  # whose names are looked at
 CLEARLY, LEAST = 0.1, 0.2  # share of names by which another locale has to lead, and that it has to know
@@ -29,6 +30,11 @@ _ALIASES = {
     **dict.fromkeys(("u.s.", "u.s.a.", "united states of america"), "US"),
     **{"ireland": "IE", "netherlands": "NL", "holland": "NL", "china": "CN", "russian federation": "RU", "korea": "KR"},
 }
+
+
+def names_country(column: str) -> bool:
+    """Whether a column of this name says which country a row is of."""
+    return _COUNTRY.search(column) is not None
 
 
 def locale_of_names(df: DataFrame, providers: Mapping[str, str | None]) -> str:

@@ -1,7 +1,7 @@
 """Free text and names: produced, never copied.
 
 A column whose name or kind tells what it holds draws from Faker. Codes (phone numbers, postal codes: text without
-words) fill the forms that the real ones have, `(999) 999-9999`; any other text is spelled by a character model of order
+words) fill the forms that the real ones have (encoding.forms); any other text is spelled by a character model of order
 two (a Markov chain over trigrams, fitted in Spark). Whatever the way, a value of the real column is redrawn. Where no
 real value occurs twice, none does here: texts are then spelled from the number of their row (encoding.unique_text).
 """
@@ -19,21 +19,17 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_synth.encoding.bloom import Bloom, stacked
+from spark_synth.encoding.forms import LETTERS, MAX_LENGTH, AtHome, Counts, FormCounts, Forms, fit_forms
 from spark_synth.encoding.locales import USUAL, locale_of_names
 
-SIGN, START, END = "\x01", "\x02", "\x03"
+START, END = "\x02", "\x03"
 MAX_TRIGRAMS = 20000
-MAX_FORMS = 500
 WORDS = 0.05  # share of values with a word (three letters in a row) up to which a column holds codes
-CONSTANT = 5  # values of one form that must agree in a character for it to be kept
-MAX_LENGTH = 120
 HLL_ERROR = 0.02
 POOL = 2000
 ENOUGH, FEW = 200, 20  # values of a pool, and of one of a single country, that are not real
 LOCALES = (USUAL, "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_BR", "sv_SE", "pl_PL")  # Latin letters
 TRIES = 12
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-FORM_SIGNS = {"9": "0123456789", "A": LETTERS.upper(), "a": LETTERS}
 
 # What a column name says it holds, most specific first; names are split into lower-case words.
 PROVIDERS: tuple[tuple[set[str], str | None], ...] = (
@@ -53,6 +49,7 @@ class TextPlan:
     """How a text column is produced: from Faker (`provider`), from `forms`, or from trigram counts.
 
     forms: (form, real values of it); after SIGN, 9, A and a stand for any digit and letter, all else for itself.
+    forms_at_home: by country, which of them rows of it have, and how many.
     upper: all real values are in capitals; unique: none of them occurs twice; latin: all letters are; locale: of Faker,
     "" the usual ones. Whether a row has a value at all is a sub-column (How.FLAG) where the real column has NULLs.
     """
@@ -60,7 +57,8 @@ class TextPlan:
     column: str
     provider: str | None
     trigrams: list[tuple[str, int]] = field(default_factory=list)
-    forms: list[tuple[str, int]] = field(default_factory=list)
+    forms: Counts = field(default_factory=list)
+    forms_at_home: AtHome = field(default_factory=dict)
     upper: bool = False
     unique: bool = False
     latin: bool = True
@@ -74,8 +72,11 @@ def guess_provider(column: str) -> str | None:
     return next((provider for names, provider in PROVIDERS if words & names), None)
 
 
-def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPlan]:
-    """Plans of text columns: one Spark job tells codes from words, one each counts their forms and their trigrams."""
+def fit_texts(df: DataFrame, providers: Mapping[str, str | None], country: str | None = None) -> list[TextPlan]:
+    """Plans of text columns: one Spark job tells codes from words, one each counts their forms and their trigrams.
+
+    country: the column that names the country of a row, if there is one.
+    """
     names = list(providers)
     if not names:
         return []
@@ -93,7 +94,7 @@ def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPl
     found = {names[r["c"]]: r for r in kinds.collect()}
     unique = _unique(df, [c for c, r in found.items() if r["varied"]])
     own = [c for c in names if providers[c] is None and c in found]
-    forms = _forms(df, [c for c in own if found[c]["words"] <= WORDS])
+    forms = fit_forms(df, [c for c in own if found[c]["words"] <= WORDS], country)
     trigrams = _trigrams(df, [c for c in own if c not in forms])
     locale = locale_of_names(df, providers)
     told = {c: {"upper": r["upper"], "latin": r["latin"]} for c, r in found.items()}
@@ -102,7 +103,7 @@ def fit_texts(df: DataFrame, providers: Mapping[str, str | None]) -> list[TextPl
             c,
             p,
             trigrams.get(c, []),
-            forms.get(c, []),
+            *forms.get(c, FormCounts([], {})),
             unique=c in unique,
             locale=locale if p else "",
             **told.get(c, {}),
@@ -117,28 +118,6 @@ def _unique(df: DataFrame, columns: list[str]) -> set[str]:
         return set()
     repeated = stacked(df, columns).groupBy("c", "v").count().where("count > 1").select("c").distinct()
     return set(columns) - {columns[r["c"]] for r in repeated.collect()}
-
-
-def _forms(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]]:
-    """The commonest forms of each column; a character that all values of a form share is part of it."""
-    if not columns:
-        return {}
-    form = F.col("v")
-    for class_, sign in ((r"[0-9]", "9"), (r"\p{Lu}", "A"), (r"\p{Ll}", "a")):
-        form = F.regexp_replace(form, class_, sign)
-    values = stacked(df, columns).where(F.length("v").between(1, MAX_LENGTH)).withColumn("f", form)
-    places = values.select("c", "f", F.posexplode(F.split("v", "")).alias("i", "x")).where(F.col("x") != "")
-    agreed = F.when((F.min("x") == F.max("x")) & (F.count("x") >= CONSTANT), F.min("x")).alias("x")
-    signs = places.groupBy("c", "f", "i").agg(agreed, F.count("x").alias("n"))
-    order = Window.partitionBy("c").orderBy(F.desc("n"), "f")
-    merged = signs.groupBy("c", "f").agg(F.max("n").alias("n"), F.collect_list(F.struct("i", "x")).alias("s"))
-    kept = merged.withColumn("r", F.row_number().over(order)).where(F.col("r") <= MAX_FORMS)
-    out: dict[str, list[tuple[str, int]]] = {c: [] for c in columns}
-    for row in sorted(kept.collect(), key=lambda r: r["r"]):
-        known = {s["i"]: s["x"] for s in row["s"]}
-        spelled = [known.get(i) or (f"{SIGN}{x}" if x in FORM_SIGNS else x) for i, x in enumerate(row["f"])]
-        out[columns[row["c"]]].append(("".join(spelled), row["n"]))
-    return out
 
 
 def _trigrams(df: DataFrame, columns: list[str]) -> dict[str, list[tuple[str, int]]]:
@@ -167,7 +146,7 @@ class TextMaker:
         if plan.provider:
             self.source = Pool(plan, seed, real, at_home)
         else:
-            self.source = Forms(plan) if plan.forms else Chain(plan)
+            self.source = Forms(FormCounts(plan.forms, plan.forms_at_home)) if plan.forms else Chain(plan)
 
     def of_country(self, locale: str) -> TextMaker:
         """One that draws names of a country; this one where it has none in the letters of the column."""
@@ -177,12 +156,13 @@ class TextMaker:
             self._of_country[locale] = made if known else self
         return self._of_country[locale]
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n text values, none of them in the real column."""
+    def draw(self, n: int, rng: np.random.Generator, countries: np.ndarray | None = None) -> np.ndarray:
+        """n text values, none of them in the real column. countries: text object (n,), of the rows that name one."""
         out = np.full(n, None, dtype=object)
         todo = np.arange(n)
         for attempt in range(TRIES):
-            out[todo] = self.source.draw(len(todo), rng)
+            at = countries[todo] if countries is not None else None
+            out[todo] = self.source.draw(len(todo), rng, at)
             if attempt >= TRIES // 2:  # a small vocabulary: make the value differ
                 tails = rng.integers(0, len(LETTERS), (len(todo), attempt))
                 out[todo] = [v + "".join(LETTERS[k] for k in t) for v, t in zip(out[todo], tails, strict=True)]
@@ -217,7 +197,7 @@ class Pool:
             free += _not_real(sorted({f"{a}-{b}" for a, b in pairs if a != b} - set(free)), real)
         self.values = np.array(free or sorted(made), dtype=object)
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, rng: np.random.Generator, countries: np.ndarray | None = None) -> np.ndarray:
         """n values."""
         drawn: np.ndarray = self.values[rng.integers(0, len(self.values), n)]
         return drawn
@@ -240,26 +220,6 @@ def _not_real(values: list[str], real: Bloom | None) -> list[str]:
     return [v for v, k in zip(values, known, strict=True) if not k]
 
 
-class Forms:
-    """Forms with their shares; digits and letters are drawn evenly."""
-
-    def __init__(self, plan: TextPlan) -> None:
-        signs = [re.findall(f"{SIGN}?.", form, re.DOTALL) for form, _ in plan.forms]
-        self.forms = [np.array([FORM_SIGNS.get(s[1:], s) for s in form], dtype=object) for form in signs]
-        counts = np.array([n for _, n in plan.forms], dtype=float)
-        self.shares = counts / counts.sum()
-
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """n values."""
-        out = np.full(n, None, dtype=object)
-        drawn = rng.choice(len(self.forms), n, p=self.shares)
-        for at in np.unique(drawn):
-            rows = np.flatnonzero(drawn == at)
-            signs = [np.array(list(s))[rng.integers(0, len(s), len(rows))] for s in self.forms[at]]
-            out[rows] = ["".join(x) for x in zip(*signs, strict=True)]
-        return out
-
-
 class Chain:
     """Trigram chain as arrays: for each two-character state, its next characters and their cumulative shares."""
 
@@ -276,7 +236,7 @@ class Chain:
         self.cumulative = np.cumsum(weights, 1) / weights.sum(1, keepdims=True)
         self.following, self.start, self.max_length = following, at[START * 2], plan.max_length
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, n: int, rng: np.random.Generator, countries: np.ndarray | None = None) -> np.ndarray:
         """n values."""
         state, out = np.full(n, self.start), np.full(n, "", dtype=object)
         for _ in range(self.max_length):

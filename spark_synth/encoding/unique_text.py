@@ -15,21 +15,22 @@ import numpy as np
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from spark_synth.encoding.forms import Forms
 from spark_synth.encoding.keys import CLASSES, TRIES, Taken, coprime, free_values, spell
-from spark_synth.encoding.text import END, Chain, Forms, Pool, TextMaker
+from spark_synth.encoding.text import END, Chain, Pool, TextMaker
 
 
-def unique_texts(maker: TextMaker, number: np.ndarray, count: int) -> np.ndarray:
+def unique_texts(maker: TextMaker, number: np.ndarray, count: int, countries: np.ndarray | None = None) -> np.ndarray:
     """Texts object (n,), all different for different numbers int64 (n,) and none of them real.
 
-    count: more than the numbers of all rows of the table.
+    count: more than the numbers of all rows of the table. countries: text object (n,), of the rows that name one.
     """
     source = maker.source
     if isinstance(source, Pool):
         return free_values(lambda i: _from_pool(source, i), number, count, maker.real)
     if isinstance(source, Chain):
         return free_values(lambda i: _from_chain(source, i, count * TRIES), number, count, maker.real)
-    return _from_forms(source, number, count, maker.real)
+    return _from_forms(source, number, count, maker.real, countries)
 
 
 def tagged(text: str, tag: str) -> str:
@@ -52,22 +53,21 @@ def _from_pool(source: Pool, number: np.ndarray) -> np.ndarray:
     return np.array([tagged(v, str(r + 1)) if r else v for v, r in zip(names, rounds.tolist(), strict=True)], object)
 
 
-def _from_forms(source: Forms, number: np.ndarray, count: int, real: Taken | None) -> np.ndarray:
+def _from_forms(
+    source: Forms, number: np.ndarray, count: int, real: Taken | None, countries: np.ndarray | None
+) -> np.ndarray:
     """The forms that have places enough for all rows, by their shares; no value has two forms."""
-    sets = [(list(signs), share) for signs, share in zip(source.forms, source.shares.tolist(), strict=True)]
-    wide = [(s, n) for s, n in sets if math.prod(map(len, s)) >= count * TRIES]
+    sets = [list(signs) for signs in source.forms]
+    wide = [i for i, signs in enumerate(sets) if math.prod(map(len, signs)) >= count * TRIES]
     if not wide:  # the widest one, longer than any real value
-        widest = max((s for s, _ in sets), key=lambda s: math.prod(map(len, s)))
-        while math.prod(map(len, widest)) < count * TRIES:
-            widest = [*widest, CLASSES[0]]
-        wide = [(widest, 1.0)]
-    ends = np.cumsum([n for _, n in wide]) / sum(n for _, n in wide)
-    which = np.searchsorted(ends, (number * 0.6180339887498949) % 1.0, side="right").clip(max=len(wide) - 1)
+        wide = [max(range(len(sets)), key=lambda i: math.prod(map(len, sets[i])))]
+        while math.prod(map(len, sets[wide[0]])) < count * TRIES:
+            sets[wide[0]] = [*sets[wide[0]], CLASSES[0]]
+    which = source.choose((number * 0.6180339887498949) % 1.0, wide, countries)
     out = np.full(len(number), None, dtype=object)
     for i in np.unique(which):
-        mine, (signs, _) = which == i, wide[i]
-        space = math.prod(map(len, signs))
-        out[mine] = free_values(partial(spell, charsets=signs, space=space), number[mine], count, real)
+        mine, space = which == i, math.prod(map(len, sets[i]))
+        out[mine] = free_values(partial(spell, charsets=sets[i], space=space), number[mine], count, real)
     return out
 
 

@@ -27,7 +27,7 @@ from spark_synth.generation.codes import (
 )
 from spark_synth.generation.decode import decode_values, decoded_fields
 from spark_synth.generation.persons import fit_addresses
-from spark_synth.generation.regions import draw_at_home, locales_of
+from spark_synth.generation.regions import countries_of, draw_at_home
 from spark_synth.generation.run import Maker
 from spark_synth.generation.seeds import stream, uniforms
 
@@ -158,12 +158,12 @@ def read_filters(at: Path) -> dict[str, np.ndarray]:
 def _add_texts(
     out: pd.DataFrame, plan: TablePlan, makers: list[TextMaker], rng: np.random.Generator, job: BlockJob
 ) -> None:
-    number, homes = job.used + out["__idx"].to_numpy(np.int64), locales_of(out, plan)
+    number, countries = job.used + out["__idx"].to_numpy(np.int64), countries_of(out, plan)
     for i, maker in enumerate(makers):
         if maker.plan.unique:
-            text = unique_texts(maker, number, job.used + job.keys)
+            text = unique_texts(maker, number, job.used + job.keys, countries)
         else:
-            text = draw_at_home(maker, homes, rng)
+            text = draw_at_home(maker, countries, rng)
         flag = next((k for k, v in enumerate(plan.values) if v.how is How.FLAG and v.column == maker.plan.column), None)
         if flag is not None:
             text[out[f"x{flag}"].isna().to_numpy()] = None

@@ -35,4 +35,6 @@ def _how(text: TextPlan, plan: TablePlan) -> str:
         where = f" of {text.locale}" if text.locale else ""
         at_home = ", of the country in its row" if text.provider in AT_HOME and country_of(plan) else ""
         return f"Faker: {text.provider}{where}{at_home}"
-    return "codes of the same forms" if text.forms else "words spelled by a character model"
+    if text.forms:
+        return "codes of the same forms" + (", of the country in its row" if text.forms_at_home else "")
+    return "words spelled by a character model"

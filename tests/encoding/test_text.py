@@ -48,6 +48,19 @@ def test_codes_keep_their_forms_and_what_all_share(spark: SparkSession) -> None:
     assert 60 < sum(v.startswith("(") is False for v in phones) < 140
 
 
+def test_forms_are_counted_by_country(spark: SparkSession) -> None:
+    rows: list[tuple[str | None, str | None]] = [(f"{3701 * i % 100_000:05d}", "Germany") for i in range(30)]
+    rows += [(f"AB{i:02d}", "UK") for i in range(20)]
+    rows += [(f"{i:05d}", "UK") for i in range(5)] + [(f"{i:03d}", "Malta") for i in range(3)] + [(None, "Spain")] * 9
+    rows += [("1", None)] * 9
+    (plan,) = fit_texts(spark.createDataFrame(rows, "p string, country string"), {"p": None}, "country")
+    names = [re.sub("\x01", "", form) for form, _ in plan.forms]
+    told = {home: {names[at]: n for at, n in counts} for home, counts in plan.forms_at_home.items()}
+    assert told == {"Germany": {"99999": 30}, "UK": {"AB99": 20, "99999": 5}}  # of Malta there are too few
+    (anywhere,) = fit_texts(spark.createDataFrame(rows, "p string, country string"), {"p": None})
+    assert (anywhere.forms, anywhere.forms_at_home) == (plan.forms, {})
+
+
 def test_spelling_keeps_to_the_trigrams(spark: SparkSession) -> None:
     df = spark.createDataFrame([(f"tea for {i:03d}",) for i in range(300)], "t string")
     (plan,) = fit_texts(df, {"t": None})
