@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_synth.evaluation.columns import enough, leading, picked, row_hash, values_of
+from spark_synth.evaluation.giveaway import feature_plot
 from spark_synth.evaluation.joins import FAMILY, GENERATIONS, PLACE, ancestors, with_ancestors
 from spark_synth.evaluation.measures import auc_spread
 from spark_synth.evaluation.task import in_one_task
@@ -44,7 +45,8 @@ def detect(
 
     counts: rows of both sides. `auc` and `accuracy` over held-out folds (0.5: not at all), `low` and `high` the 95 %
     interval of the AUC (Hanley and McNeil, 1982), `rows` and `families` of a side, `told`: what gave rows away, by its
-    share in what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001). way: `alone`, with
+    share in what the AUC loses when one feature of the held-out rows is shuffled (Breiman, 2001), with its `plot` and
+    the shares of `nulls` on both sides. way: `alone`, with
     number, means and distinct values of the rows below each row, by all foreign keys that lead here (`children`), or
     with the columns of the rows above it (`ancestors`, by all foreign keys of the schema that is given: see
     joins.along_owners); None where there are none. owners: by table the key under which its rows are owned; rows of one
@@ -150,6 +152,7 @@ def _cross_validated(
         for feature in lost:
             mixed = _mixed(x[test], [i for i, f in enumerate(of) if f == feature], seed)
             lost[feature] += max(0.0, whole - roc_auc_score(y[test], model.predict_proba(mixed)[:, 1]))
+    kinds = dict.fromkeys(numbers, "numeric") | dict.fromkeys(dates, "datetime")
     auc, total = float(roc_auc_score(y, chances)), sum(lost.values())
     shares = sorted(((v / total, f) for f, v in lost.items() if v > 0), key=lambda each: (-each[0], each[1]))
     error = 1.96 * auc_spread(auc, each, each)
@@ -160,7 +163,15 @@ def _cross_validated(
         "accuracy": float(((chances > 0.5) == y).mean()),
         "rows": int(each),
         "families": int(rows.groupby(_SIDE)[FAMILY].nunique().min()),
-        "told": [{"feature": f, "share": float(s)} for s, f in shares[:TOLD]],
+        "told": [
+            {
+                "feature": f,
+                "share": float(s),
+                "plot": feature_plot(rows[f], y == 0, kinds.get(f, "category")),
+                "nulls": [float(rows[f][y == side].isna().mean()) for side in (0, 1)],
+            }
+            for s, f in shares[:TOLD]
+        ],
     }
 
 

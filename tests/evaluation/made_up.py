@@ -204,7 +204,16 @@ def _link(parent: str, columns: tuple[str, ...], owner: bool, rng: np.random.Gen
 
 def _told(rng: np.random.Generator) -> dict[str, Any]:
     auc = float(rng.uniform(0.5, 0.8))
-    told = [{"feature": "amount", "share": 0.6}, {"feature": "kind", "share": 0.4}]
+    kinds = {"axis": "category", "labels": ["one", "two", None], "real": [0.6, 0.3, 0.1], "synth": [0.4, 0.3, 0.3]}
+    told = [
+        {
+            "feature": "amount",
+            "share": 0.6,
+            "plot": _bars("numeric", np.linspace(0, 90, 25).tolist(), rng),
+            "nulls": [0.0, 0.0],
+        },
+        {"feature": "kind", "share": 0.4, "plot": kinds, "nulls": [0.0, 0.1]},
+    ]
     return {"auc": auc, "low": auc - 0.03, "high": auc + 0.03, "accuracy": 0.6, "rows": 500, "told": told}
 
 

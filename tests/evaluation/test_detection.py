@@ -11,12 +11,16 @@ import pytest
 from pyspark.sql import DataFrame
 
 from spark_synth.evaluation.detection import Way, detect
+from spark_synth.evaluation.giveaway import feature_plot
 from spark_synth.evaluation.joins import along_owners
 from spark_synth.evaluation.measures import auc_spread
 from spark_synth.evaluation.report import write_report
 from tests.evaluation.conftest import OWNERS, shop, shop_schema
 
 Frames = Callable[[dict[str, pd.DataFrame]], dict[str, DataFrame]]
+
+
+PLOT = {"axis": "category", "labels": ["a", None], "real": [0.5, 0.5], "synth": [1.0, 0.0]}
 
 
 def found(frames: Frames, synth: dict[str, pd.DataFrame], table: str, way: Way = "alone", most: int = 1000) -> Any:  # noqa: ANN401
@@ -36,7 +40,11 @@ def test_what_was_planted_is_named(frames: Frames) -> None:
     synth = shop(2, first=1001)
     synth["order"]["amount"] += 40
     told = found(frames, synth, "order")
-    assert told["auc"] > 0.75 and told["told"][0]["feature"] == "amount" and told["told"][0]["share"] > 0.4
+    first = told["told"][0]
+    assert told["auc"] > 0.75 and first["feature"] == "amount" and first["share"] > 0.4
+    plot = first["plot"]
+    middles = (np.array(plot["edges"][1:]) + np.array(plot["edges"][:-1])) / 2
+    assert np.dot(middles, plot["synth"]) - np.dot(middles, plot["real"]) > 15  # clipped where real amounts end
     assert found(frames, synth, "order", most=100)["rows"] in range(60, 101)
 
 
@@ -44,7 +52,21 @@ def test_categories_that_are_not_real_give_rows_away(frames: Frames) -> None:
     synth = shop(2, first=1001)
     synth["order"]["channel"] = synth["order"]["channel"].where(np.arange(len(synth["order"])) % 2 == 0, "invented")
     told = found(frames, synth, "order")
-    assert told["told"][0]["feature"] == "channel" and told["auc"] > 0.7
+    first = told["told"][0]
+    assert first["feature"] == "channel" and told["auc"] > 0.7
+    assert "invented" not in first["plot"]["labels"] and first["plot"]["labels"][-1] is None
+    assert first["plot"]["real"][-1] < 0.05 and first["plot"]["synth"][-1] > 0.45
+
+
+def test_plots_show_nothing_that_few_real_rows_have() -> None:
+    real = np.arange(400) < 200
+    text = pd.Series(["common"] * 196 + ["rare"] * 4 + ["common"] * 100 + ["rare"] * 100)
+    plot = feature_plot(text, real, "category")
+    assert plot == {"axis": "category", "labels": ["common", None], "real": [0.97990, 0.0201], "synth": [0.5, 0.5]}
+    few = pd.Series(np.where(np.arange(400) < 4, 1.0, np.nan)).where(real, 1.0)
+    assert feature_plot(few, real, "numeric") is None
+    bars = feature_plot(pd.Series(np.r_[np.zeros(190), np.full(10, 9.0), np.full(200, 99.0)]), real, "numeric")
+    assert bars is not None and bars["edges"][-1] == 9 and bars["synth"][-1] == 1.0 and sum(bars["real"]) == 1.0
 
 
 def test_rows_below_are_seen_only_with_children(frames: Frames) -> None:
@@ -69,7 +91,10 @@ def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any
         "high": 0.75,
         "accuracy": 0.6,
         "rows": 300,
-        "told": [{"feature": "größe", "share": 0.5}],
+        "told": [
+            {"feature": "größe", "share": 0.5, "plot": PLOT, "nulls": [0.0, 0.25]},
+            {"feature": "<b>", "share": 0.1, "plot": None, "nulls": [0.0, 0.0]},
+        ],
     }
     tables = {
         **good["tables"],
@@ -77,7 +102,8 @@ def test_the_report_says_what_gave_rows_away(good: dict[str, Any], tmp_path: Any
     }
     write_report({**good, "tables": tables}, tmp_path, {"identifier": "x"})
     page = (tmp_path / "tables" / "customer.html").read_text(encoding="utf-8")
-    assert "with an AUC of <b>0.70</b>" in page and "größe <span" in page
+    assert "with an AUC of <b>0.70</b>" in page and "<b>größe</b>" in page and "&lt;b&gt;" in page
+    assert 'aria-label="größe: shares of values, real and synthetic"' in page and "too few real rows" in page
 
 
 @pytest.mark.parametrize("auc", [0.5, 0.9])

@@ -1,0 +1,45 @@
+"""What gives synthetic rows away, drawn: the values of one feature on both sides, as far as they may be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spark_synth.evaluation.contents import NAMED, NAMED_ROWS, bars_plot, coarse, in_fives
+from spark_synth.evaluation.measures import Floats
+
+BARS = 24
+OUTER = 0.01  # of the real values, beyond either end of the axis
+
+
+def feature_plot(values: pd.Series, real: np.ndarray, kind: str) -> dict[str, Any] | None:
+    """The plot of a feature as charts.chart draws it; None where too few real rows have a value.
+
+    values: of the rows of both sides, numbers (datetime: seconds since 1970) or text; real: bool (n,), which rows are
+    real; kind: numeric, datetime or category. No bar and no category tells of fewer than NAMED_ROWS real rows.
+    """
+    known = values.notna().to_numpy()
+    sides = [values[known & real], values[known & ~real]]
+    if len(sides[0]) < NAMED_ROWS:
+        return None
+    return _categories(*sides) if kind == "category" else _bars([s.to_numpy(float) for s in sides], kind)
+
+
+def _bars(sides: list[np.ndarray], kind: str) -> dict[str, Any]:
+    low, high = np.quantile(sides[0], [OUTER, 1 - OUTER])
+    edges: Floats = np.linspace(low, high if high > low else low + 1.0, BARS + 1)
+    bars = np.stack([np.histogram(s.clip(edges[0], edges[-1]), edges)[0] for s in sides]).astype(np.float64)
+    return bars_plot(*coarse(edges, bars), kind)
+
+
+def _categories(real: pd.Series, synth: pd.Series) -> dict[str, Any]:
+    counts = real.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    named = counts[counts >= NAMED_ROWS].index[:NAMED]
+    counted = [np.asarray(s.value_counts().reindex(named, fill_value=0), dtype=np.float64) for s in (real, synth)]
+    rest = [float((~s.isin(named)).sum()) for s in (real, synth)]
+    shares = [[*in_fives(counted[0]), rest[0]], [*counted[1], rest[1]]]
+    told = [[round(v / max(1.0, sum(side)), 5) for v in side] for side in shares]
+    labels = [*(str(v)[:60] for v in named), None]  # None: all others
+    return {"axis": "category", "labels": labels, "real": told[0], "synth": told[1]}
