@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spark_synth.evaluation import bins
 from spark_synth.evaluation.contents import NAMED, NAMED_ROWS, bars_plot, coarse, in_fives
-from spark_synth.evaluation.measures import Floats
 
-BARS = 24
-OUTER = 0.01  # of the real values, beyond either end of the axis
+QUANTILES = 101  # of the real values, from which the axis is made
 
 
 def feature_plot(values: pd.Series, real: np.ndarray, kind: str) -> dict[str, Any] | None:
@@ -28,10 +27,10 @@ def feature_plot(values: pd.Series, real: np.ndarray, kind: str) -> dict[str, An
 
 
 def _bars(sides: list[np.ndarray], kind: str) -> dict[str, Any]:
-    low, high = np.quantile(sides[0], [OUTER, 1 - OUTER])
-    edges: Floats = np.linspace(low, high if high > low else low + 1.0, BARS + 1)
-    bars = np.stack([np.histogram(s.clip(edges[0], edges[-1]), edges)[0] for s in sides]).astype(np.float64)
-    return bars_plot(*coarse(edges, bars), kind)
+    whole = bool((sides[0] == np.floor(sides[0])).all())
+    at = bins.edges(np.quantile(sides[0], np.linspace(0, 1, QUANTILES)), whole, kind == "datetime")
+    bars = np.stack([np.histogram(s.clip(at[0], at[-1]), at)[0] for s in sides]).astype(np.float64)
+    return bars_plot(*coarse(at, bars), kind)
 
 
 def _categories(real: pd.Series, synth: pd.Series) -> dict[str, Any]:

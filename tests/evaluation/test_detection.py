@@ -66,7 +66,7 @@ def test_plots_show_nothing_that_few_real_rows_have() -> None:
     few = pd.Series(np.where(np.arange(400) < 4, 1.0, np.nan)).where(real, 1.0)
     assert feature_plot(few, real, "numeric") is None
     bars = feature_plot(pd.Series(np.r_[np.zeros(190), np.full(10, 9.0), np.full(200, 99.0)]), real, "numeric")
-    assert bars is not None and bars["edges"][-1] == 9 and bars["synth"][-1] == 1.0 and sum(bars["real"]) == 1.0
+    assert bars is not None and bars["edges"][-1] >= 9 and bars["synth"][-1] == 1.0 and sum(bars["real"]) == 1.0
 
 
 def test_rows_below_are_seen_only_with_children(frames: Frames) -> None:
