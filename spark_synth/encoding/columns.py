@@ -15,7 +15,6 @@ from spark_synth.encoding.copies import Copies
 from spark_synth.encoding.edges import plan_edges, unique_sets
 from spark_synth.encoding.hhmm import clock_rule, find_clocks, may_be_clock
 from spark_synth.encoding.keys import KeyPlan, fit_key
-from spark_synth.encoding.locales import names_country
 from spark_synth.encoding.near import near_plans, near_rule
 from spark_synth.encoding.plan import SAME, How, TablePlan, ValuePlan
 from spark_synth.encoding.profile import NumericProfile, ValueCounts, numeric_profiles, value_counts
@@ -98,8 +97,7 @@ def plan_columns(
     texts = {
         v.column: table.columns[v.column].provider or guess_provider(v.column) for v in plan.values if v.how is How.FLAG
     }
-    named = (v.column for v in plan.values if v.how is How.CATEGORY and names_country(v.column))
-    plan.texts = fit_texts(df, texts, next(named, None))
+    plan.texts = fit_texts(df, texts, next((v.country for v in plan.values if v.country), None))
     _plan_same(plan, [c for c in taken if c.startswith(SAME)])
     # Columns that are never NULL need no flag; the text itself is made without the network.
     plan.values = [v for v in plan.values if v.how is not How.FLAG or stats.nulls(v.column)]

@@ -17,6 +17,7 @@ from spark_synth.encoding.codecs import Codec, NumericCodec, codec_from_json, or
 from spark_synth.encoding.edge_plan import Edge, LinkPlan, OwnerPlan
 from spark_synth.encoding.join_plan import BlockPlan, CodePlan, SetPlan
 from spark_synth.encoding.keys import KeyPlan
+from spark_synth.encoding.locales import names_country
 from spark_synth.encoding.orphan_plan import OrphanPlan
 from spark_synth.encoding.text import TextPlan
 from spark_synth.encoding.time_plan import TimePlan
@@ -56,6 +57,12 @@ class ValuePlan:
     base: str | None = None  # for SINCE, CLOCK, NEAR: the column that is subtracted
     unit: int = 1  # for SINCE: seconds (or days, for dates) per unit
     keys: tuple[str, ...] = ()  # for REFERENCE: the foreign key columns
+
+    @property
+    def country(self) -> str | None:
+        """The column in which this is the country of a row, by name or code; None where it is something else."""
+        text = {How.CATEGORY: (self.column,), How.REFERENCE: self.keys if len(self.keys) == 1 else ()}
+        return next((c for c in text.get(self.how, ()) if names_country(c)), None)
 
 
 @dataclass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from spark_synth.encoding.locales import locale_of_country, names_country
-from spark_synth.encoding.plan import How, TablePlan
+from spark_synth.encoding.locales import locale_of_country
+from spark_synth.encoding.plan import TablePlan
 from spark_synth.encoding.text import TextMaker
 
 AT_HOME = {"city", "street_address", "address", "postcode", "phone_number"}  # providers of what differs by country
@@ -24,8 +24,7 @@ def countries_of(out: pd.DataFrame, plan: TablePlan) -> np.ndarray:
 
 def country_of(plan: TablePlan) -> str | None:
     """The column of `out` that names the country of a row, None where none does."""
-    named = [i for i, v in enumerate(plan.values) if v.how is How.CATEGORY and names_country(v.column)]
-    return f"x{named[0]}" if named else None
+    return next((f"x{i}" for i, v in enumerate(plan.values) if v.country), None)
 
 
 def draw_at_home(maker: TextMaker, countries: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -31,6 +31,14 @@ def test_cities_are_those_of_the_country_in_their_row() -> None:
     assert all(isinstance(v, str) and v for v in made)
 
 
+def test_a_key_of_a_reference_table_of_countries_names_one_too() -> None:
+    plan = _plan("region")
+    plan.values.append(ValuePlan("people.country", How.REFERENCE, [], keys=("country_code",)))
+    assert countries_of(pd.DataFrame({"x0": [1.0], "x1": ["a"], "x2": ["DE"]}), plan).tolist() == ["DE"]
+    plan.values[-1] = ValuePlan("people.place", How.REFERENCE, [], keys=("country_code", "city_code"))
+    assert countries_of(pd.DataFrame({"x0": [1.0], "x1": ["a"], "x2": ["DE"]}), plan).tolist() == [None]
+
+
 def test_without_a_country_any_city_will_do() -> None:
     named = countries_of(pd.DataFrame({"x0": [1.0], "x1": ["Germany"]}), _plan("region"))
     assert named.tolist() == [None]
