@@ -15,6 +15,7 @@ import pandas as pd
 from spark_synth.encoding.profile import NumericProfile, ValueCounts
 
 MIN_BIN_ROWS = 25
+TAIL_ROWS = 10  # of a part of a bin that was too wide
 FEATURES = 6  # cosines that tell the place of an ordered code
 NULL = 0  # the code of NULL in a nullable column
 
@@ -173,12 +174,17 @@ def codec_from_json(data: dict[str, Any]) -> Codec:
 
 
 def fit_numeric(
-    profile: NumericProfile, counts: ValueCounts | None, max_bins: int, bin_rows: int = MIN_BIN_ROWS
+    profile: NumericProfile,
+    counts: ValueCounts | None,
+    max_bins: int,
+    bin_rows: int = MIN_BIN_ROWS,
+    widest: float = math.inf,
 ) -> NumericCodec:
     """A codec for a numeric column.
 
     counts: all distinct values where they are few (then each is a code), else None.
-    Bins hold at least `bin_rows` rows each, so a small table gets few and coarse ones.
+    Bins hold at least `bin_rows` rows each, so a small table gets few and coarse ones. One that is wider than `widest`
+    spreads of the column, as those of a long tail are, is cut further while its parts hold TAIL_ROWS rows.
     """
     nullable = profile.nulls > 0
     filled = profile.rows - profile.nulls
@@ -197,8 +203,21 @@ def fit_numeric(
         rest = np.array([grid[0], grid[-1]])
     bins = max(2, min(bins, len(rest) // 4 or 1))
     cuts = np.unique(np.linspace(0, len(rest) - 1, bins + 1).astype(int))
+    least = max(1, math.ceil(TAIL_ROWS * len(grid) / filled))
+    width = widest * profile.std if profile.std else math.inf
+    ends = zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
+    cuts = np.array([0, *(e for a, b in ends for e in _cut(rest, a, b, width, least))])
     pieces = [rest[a : b + 1].tolist() for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
     return NumericCodec(nullable, values[heavy].tolist(), pieces, profile.decimals)
+
+
+def _cut(values: np.ndarray, first: int, last: int, width: float, least: int) -> list[int]:
+    """Where the parts of an interval of ascending values end, none wider than `width` unless it has few values."""
+    if last - first < 2 * least or values[last] - values[first] <= width:
+        return [last]
+    middle = int(np.searchsorted(values, (values[first] + values[last]) / 2))
+    middle = min(max(middle, first + least), last - least)
+    return _cut(values, first, middle, width, least) + _cut(values, middle, last, width, least)
 
 
 def fit_categorical(

@@ -8,6 +8,7 @@ that no later step parses the source or repeats a window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -42,6 +43,7 @@ from spark_synth.schema.joins import Join, before_values
 from spark_synth.schema.model import ForeignKey, Schema
 
 SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
+WIDEST = 0.5  # spreads of a mean that one of its bins covers: a tail in one bin would lose who is far out
 TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
 LINK_SUMMARIES = 24  # statistics of the rows that link to one at most
@@ -224,7 +226,8 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
         degree.unique = max((d for d, _ in degree.histogram), default=0) <= 1
     for i, summary in enumerate(plan.summaries):
         profile = profiles[f"__sum_{i}"]
-        most, rows = SUMMARY_BINS.get(summary.stat, 8), TIME_BIN_ROWS
+        most, rows, widest = SUMMARY_BINS.get(summary.stat, 8), TIME_BIN_ROWS, math.inf
         if summary.stat not in ("first", "span"):
             most, rows = min(most, max(4, round((profile.rows - profile.nulls) ** (1 / 3)))), MIN_BIN_ROWS
-        summary.codec = fit_numeric(profile, None, most, rows)
+            widest = WIDEST
+        summary.codec = fit_numeric(profile, None, most, rows, widest)

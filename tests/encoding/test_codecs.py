@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from spark_synth.encoding.codecs import (
     FEATURES,
     NULL,
+    TAIL_ROWS,
     NumericCodec,
     codec_from_json,
     fit_categorical,
@@ -185,3 +186,16 @@ def test_null_has_no_place_in_the_order() -> None:
     found = NumericCodec(nullable=True, special=[0.0], bins=[[1.0, 2.0], [2.0, 5.0]]).features()
     assert found.shape == (4, FEATURES) and not found[0].any() and found[1:].any(axis=1).all()
     assert NumericCodec(nullable=True).features().shape == (1, FEATURES)
+
+
+def test_a_long_tail_is_cut_into_parts_as_long_as_they_have_rows() -> None:
+    values = np.random.default_rng(0).lognormal(0, 1.2, 2000).tolist()
+    coarse = fit_numeric(profile(values), None, 10)
+    fine = fit_numeric(profile(values), None, 10, widest=0.5)
+    assert fit_numeric(profile(values), None, 10, widest=math.inf) == coarse and len(coarse.bins) == 10
+    rows = np.bincount(fine.encode(np.array(values)), minlength=fine.card)
+    width = np.array([b[-1] - b[0] for b in fine.bins]) / np.std(values)
+    assert len(fine.bins) > 12 and rows.min() >= TAIL_ROWS - 2  # quantiles are steps of four rows
+    assert ((width <= 0.5) | (rows < 2 * TAIL_ROWS + 8)).all() and (width < 0.5).mean() > 0.7
+    assert [b[0] for b in fine.bins[1:]] == [b[-1] for b in fine.bins[:-1]]
+    assert fit_numeric(profile([2.0] * 50), None, 10, widest=0.5).card <= 2
