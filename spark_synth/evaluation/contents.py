@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -126,9 +126,16 @@ def _shares_plot(shares: Shares, known: list[int]) -> dict[str, Any]:
     rest = [max(0, k - u) for k, u in zip(known, used, strict=True)]
     real = [v[1] for v in named] + [rest[0]]
     synth = [v[2] for v in named] + [rest[1]]
+    return categories_plot([v[0] for v in named], real, synth, known)
+
+
+def categories_plot(
+    named: Sequence[str], real: Sequence[float], synth: Sequence[float], known: Sequence[float]
+) -> dict[str, Any]:
+    """Shares of the categories `named` and, last, of all others; known: the counts that these are shares of."""
     return {
         "axis": "category",
-        "labels": [v[0][:60] for v in named] + [None],  # None: all others
+        "labels": [*(v[:60] for v in named), None],  # None: all others
         "real": [round(v / max(1, known[0]), 5) for v in real],
         "synth": [round(v / max(1, known[1]), 5) for v in synth],
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spark_synth.evaluation import bins
-from spark_synth.evaluation.contents import NAMED, NAMED_ROWS, bars_plot, coarse, in_fives
+from spark_synth.evaluation.contents import NAMED, NAMED_ROWS, bars_plot, categories_plot, coarse, in_fives
 
 QUANTILES = 101  # of the real values, from which the axis is made
 
@@ -38,7 +38,5 @@ def _categories(real: pd.Series, synth: pd.Series) -> dict[str, Any]:
     named = counts[counts >= NAMED_ROWS].index[:NAMED]
     counted = [np.asarray(s.value_counts().reindex(named, fill_value=0), dtype=np.float64) for s in (real, synth)]
     rest = [float((~s.isin(named)).sum()) for s in (real, synth)]
-    shares = [[*in_fives(counted[0]), rest[0]], [*counted[1], rest[1]]]
-    told = [[round(v / max(1.0, sum(side)), 5) for v in side] for side in shares]
-    labels = [*(str(v)[:60] for v in named), None]  # None: all others
-    return {"axis": "category", "labels": labels, "real": told[0], "synth": told[1]}
+    ours, theirs = [*in_fives(counted[0]), rest[0]], [*counted[1], rest[1]]
+    return categories_plot([str(v) for v in named], ours, theirs, [sum(ours), sum(theirs)])

@@ -13,10 +13,10 @@ AT_HOME = {"city", "street_address", "address", "postcode", "phone_number"}  # p
 
 
 def countries_of(out: pd.DataFrame, plan: TablePlan) -> np.ndarray:
-    """Text object (n,): the country that each row of `out` (x0.. its values) is said to be of, None where it names none
-    or no column of the table tells."""
+    """Text object (n,): the country that each row of `out` (x0.. its values) is said to be of, None where it names
+    none, no column of the table tells, or no text of the plan goes by it."""
     said = country_of(plan)
-    if said is None:
+    if said is None or not any(t.provider in AT_HOME or t.forms_at_home for t in plan.texts):
         return np.full(len(out), None, dtype=object)
     named: np.ndarray = np.array([None if pd.isna(c) else c for c in out[said]], dtype=object)
     return named
