@@ -249,7 +249,8 @@ def test_a_family_that_was_chosen_goes_on_with_its_own_numbers(model: GraphVae) 
         at = torch.tensor([step, 3 + step])
         course.begin(batch.codes[at], at, at, lengths)
         logits = course.logits(4, batch.codes[at])
-        assert torch.equal(logits[0], logits[1]) == alike
+        # not equal to the bit: a matrix product may add up a row in another order than the row below it
+        assert torch.allclose(logits[0], logits[1], atol=1e-5) == alike
         course.choose(torch.tensor([1, 1]) if step == 0 else torch.tensor([0, 1]))
 
 
