@@ -25,7 +25,7 @@ from spark_synth.encoding.time_plan import TimePlan
 DEGREE, BELOW = "degree:", "below:"  # statistics of what rows of a family carry of their own families
 COURSES = "courses"  # folder of the courses of a table's real families, in that of the table
 CLUSTER = "cluster"  # of the row itself, by which its family takes the course of a real one (encoding.skeletons)
-PLAN_FORMAT = 21  # raised whenever plans of earlier code can no longer be read or mean something else
+PLAN_FORMAT = 22  # raised whenever plans of earlier code can no longer be read or mean something else
 STRUCTURE = "structure"  # folder of the model that draws what comes before links are matched, in that of its table
 SAME = "__same_"  # before the name of a column: whether it equals that of the row at the other end of a foreign key
 MAX_SHOWN = 64  # sub-columns of a link's target that a row is conditioned on

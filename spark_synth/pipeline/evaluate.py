@@ -44,8 +44,7 @@ def evaluate_tables(
     targets = {t: table_target(config.output, folder.name, t) for t in package.plans}
     found = {t: read_version(spark, target) for t, target in targets.items()}
     synth = {t: rows for t, (rows, _) in found.items()}
-    trained = int(tracker.params(manifest.data["run_id"]).get("seed", config.seed))
-    metrics = _measured(spark, config, (real, synth), package, manifest, trained, progress.note)
+    metrics = _measured(spark, config, (real, synth), package, manifest, progress.note)
     write_json(folder / "metrics.json", metrics, indent=1)
     write_report(metrics, folder / "report", _about(manifest, folder.name), package.schema)
     tags = {"stage": "evaluate", "identifier": folder.name, "train_run_id": manifest.data["run_id"]}
@@ -77,10 +76,9 @@ def _measured(
     sides: tuple[Mapping[str, DataFrame], Mapping[str, DataFrame]],
     package: Package,
     manifest: Manifest,
-    trained: int,
     note: Callable[[str], None],
 ) -> dict[str, Any]:
-    """All figures. sides: real and synthetic tables; trained: the seed of the training."""
+    """All figures. sides: real and synthetic tables."""
     (real, synth), schema, settings = sides, package.schema, config.evaluate
     kept = {t for t, entry in manifest.data["tables"].items() if entry.get("kept")}
     queries = read_queries(Path(settings.queries)) if settings.queries else default_queries(schema, kept)
@@ -101,7 +99,7 @@ def _measured(
         metrics["ceiling"] = _ceiling(config, cut, package)
         note("halves of the real tables compared")
     if cut and settings.privacy_rows:
-        held = held_rows(spark, real, schema, package.plans, str(package.folder.parent), trained)
+        held = held_rows(spark, real, schema, package.plans, str(package.folder.parent), package.seed)
         metrics["privacy"] = evaluate_privacy(
             real, synth, schema, package.owners, kept, halved, settings, config.seed, note, held
         )

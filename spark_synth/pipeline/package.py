@@ -21,7 +21,8 @@ DATABASE = "database.json"
 class Package:
     """The folder of a trained database.
 
-    owners: owner foreign key name by table. segment_rows: rows after which a family was cut in training.
+    owners: owner foreign key name by table. segment_rows: rows after which a family was cut in training. seed: the one
+    of the training, by which its hold-out was chosen.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Package:
     plans: dict[str, TablePlan]
     owners: dict[str, str | None]
     segment_rows: int
+    seed: int
 
     @property
     def references(self) -> set[str]:
@@ -50,6 +52,7 @@ def save_package(package: Package, blooms: Mapping[str, Mapping[str, np.ndarray]
         "tables": list(package.plans),
         "owners": package.owners,
         "segment_rows": package.segment_rows,
+        "seed": package.seed,
     }
     write_json(package.folder / DATABASE, about)
 
@@ -59,6 +62,7 @@ def load_package(folder: Path) -> Package:
     try:
         about = json.loads((folder / DATABASE).read_text())
         plans = {t: TablePlan.from_json(json.loads((folder / t / "plan.json").read_text())) for t in about["tables"]}
+        schema, told = Schema.model_validate(about["schema"]), (about["owners"], about["segment_rows"], about["seed"])
     except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: written by another version
         raise RunError(f"the trained model in {folder} cannot be read ({error}); train again") from error
-    return Package(folder, Schema.model_validate(about["schema"]), plans, about["owners"], about["segment_rows"])
+    return Package(folder, schema, plans, *told)

@@ -104,7 +104,7 @@ def _prepare(
     sets = write_training_sets(spark, fitted, segment_rows, config.train.holdout, where.ranks_of, progress.note)
     names = {t: fk.name if fk else None for t, fk in owners.items()}
     write_courses(spark, fitted, segment_rows, config.seed, lambda t: str(folder / t / COURSES))
-    package = Package(folder, database.schema, fitted.plans, names, segment_rows)
+    package = Package(folder, database.schema, fitted.plans, names, segment_rows, config.seed)
     save_package(package, fitted.blooms)
     for t in package.references:
         keep_table(spark, fitted, t, str(folder / "kept" / t))

@@ -70,6 +70,7 @@ LINKS = [
     ("borders", "a", "countries", "code"),
     ("borders", "b", "countries", "code"),
 ]
+QUICK = {"evaluate__detection_rows": 0, "evaluate__ceiling": "false", "evaluate__privacy_rows": 0}
 CUSTOMERS, PRODUCTS, COUNTRIES = 120, 20, 8
 
 

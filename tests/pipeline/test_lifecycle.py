@@ -24,11 +24,10 @@ from spark_synth.errors import GateError, UserError
 from spark_synth.pipeline.state import training_fingerprint
 from spark_synth.pipeline.train import training_folder
 from spark_synth.sampler import Sampler
-from tests.pipeline.market import KEYS, Market
+from tests.pipeline.market import KEYS, QUICK, Market
 from tests.places import CONF
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(3000)]
-QUICK = {"evaluate__detection_rows": 0, "evaluate__ceiling": "false", "evaluate__privacy_rows": 0}
 MET, MISSED = "gates={summary/score: {min: 1}}", "gates={summary/score: {min: 101}, orders/rows: {max: 1}}"
 ASKED = [
     {"table": "items", "rows": 4, "seed": 5},
