@@ -7,9 +7,9 @@ from typing import Any
 
 from spark_synth.evaluation.database import Settings, evaluate_database
 from spark_synth.evaluation.halves import Halves
-from spark_synth.evaluation.joins import along_owners
+from spark_synth.evaluation.joins import GENERATIONS, along_owners
 from spark_synth.evaluation.quality import database_quality
-from spark_synth.schema.model import Schema, Table
+from spark_synth.schema.model import Schema
 
 NOISE = 2**-0.5  # distances between samples of a source go with one over the root of their rows; halves have half
 SCORED = ("shapes", "pairs", "degrees", "associations")
@@ -31,7 +31,7 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
     )
     above = along_owners(schema, owners, cut.whole)
     told = {
-        t: v | {"detection": _untold(above.table(t), found["tables"]) if settings.detection_rows else None}
+        t: v | {"detection": _untold(t, above, owners, found["tables"]) if settings.detection_rows else None}
         for t, v in found["tables"].items()
     }
     quality = database_quality(told, found["khop"]["paths"], lambda name, v: v if name == "detection" else _nearer(v))
@@ -43,10 +43,13 @@ def find_ceiling(cut: Halves, schema: Schema, owners: Mapping[str, str | None], 
     }
 
 
-def _untold(table: Table, tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Two samples of a source are not told apart; of few families nobody asks."""
-    families = min((min(tables[fk.parent]["rows"]) for fk in table.foreign_keys), default=0)
-    return {"alone": {"auc": 0.5}, "ancestors": {"auc": 0.5, "families": families} if families else None}
+def _untold(table: str, above: Schema, owners: Mapping[str, str | None], tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Two samples of a source are not told apart; of few families nobody asks, of rows with none above either."""
+    top = table
+    for _ in range(GENERATIONS):
+        top = next((fk.parent for fk in above.table(top).foreign_keys if fk.name == owners.get(top)), top)
+    ancestors = {"auc": 0.5, "families": min(tables[top]["rows"])} if above.table(table).foreign_keys else None
+    return {"alone": {"auc": 0.5}, "ancestors": ancestors}
 
 
 def _whole(score: float | None) -> float | None:

@@ -6,6 +6,8 @@ memory is a sample of the joined rows, of a size that is told.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score, r2_score, roc_auc_score
@@ -22,7 +24,7 @@ def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, 
     |1 - e(real) / e(synth)| of each."""
     found: dict[str, float] = {}
     for name, rows in (("real", real), ("synth", synth)):
-        found |= {f"{score}_{name}": v for score, v in learnt(rows, test, real, target, seed).items()}
+        found |= {f"{score}_{name}": v for score, v in learnt(rows, test, together(real, test), target, seed).items()}
     for score in SCORES:
         if f"{score}_real" in found:
             found[f"mc_{score}"] = incompatible(found[f"{score}_real"], found[f"{score}_synth"])
@@ -34,10 +36,16 @@ def incompatible(real: float, other: float) -> float:
     return abs(1 - real / max(other, 1e-6))
 
 
+def together(one: Joined, other: Joined) -> Joined:
+    """The rows of both."""
+    return replace(one, rows=pd.concat([one.rows, other.rows], ignore_index=True))
+
+
 def learnt(train: Joined, test: Joined, real: Joined, target: str, seed: int = 0) -> dict[str, float]:
     """Scores on `test` of what XGBoost learns from `train`: ROC AUC (mean over classes, one against the rest) and F1
     (macro) of a category as `auc` and `f1`, R² of a number as `r2`. `real` tells which categories are known, of the
-    target the MOST_LABELS commonest."""
+    target the MOST_LABELS commonest: all real rows, lest a class that is rare is passed over in `test` where the rows
+    to learn from happen to lack it."""
     columns = [c for c in (*real.numbers, *real.categories) if c != target]
     kept = {c: real.rows[c].value_counts().index[:COMMONEST] for c in real.categories}
     numeric = target in real.numbers

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from spark_synth.errors import UserError
 from spark_synth.evaluation.columns import Role, enough, picked, role
-from spark_synth.evaluation.compatibility import incompatible, learnt, model_compatibility
+from spark_synth.evaluation.compatibility import incompatible, learnt, model_compatibility, together
 from spark_synth.evaluation.joins import PLACE, SAMPLE_ROWS, Joined, joined, kinds_of
 from spark_synth.evaluation.task import in_one_task
 from spark_synth.schema.model import Schema
@@ -97,7 +97,7 @@ def _predicted(
         return None
     one, other, synth = (Joined(p.head(each) if i != 1 else p, numbers, categories) for i, p in enumerate(parts))
     found = model_compatibility(one, other, synth, target, seed)
-    reverse = learnt(other, one, one, target, seed)  # from another real sample
+    reverse = learnt(other, one, together(one, other), target, seed)  # from another real sample
     ceiling = {f"ceiling_mc_{k}": incompatible(found[f"{k}_real"], v) for k, v in reverse.items() if k != "r2"}
     return {
         "rows": {"train": each, "test": len(other.rows)},

@@ -42,6 +42,7 @@ from tests.evaluation.conftest import Settings
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 WITHIN = 0.01
 FEW, OF_FEW = 1000, 0.02  # rows of which folds alone move the mean of so few seeds by this
+OF_RARE = 0.06  # of a quotient of two mean F1, each of which differs by 0.01
 SEEDS = (0, 2, 4)  # of the judge, which splits by a seed and the one after it
 
 
@@ -223,7 +224,11 @@ def test_privacy(as_many: Compared, judged: list[dict[str, Any]]) -> None:
 
 
 def test_model_compatibility(as_many: Compared, judged: list[dict[str, Any]]) -> None:
-    """With the judge's own splits of the real rows by players, of whom it leaves out those without a position."""
+    """With the judge's own splits of the real rows by players, of whom it leaves out those without a position.
+
+    F1 counts positions of one to three players as much as all others: the judge's own figure differs by 0.02 when rows
+    change places.
+    """
     compared = as_many
     if compared.name != "basketball3":
         pytest.skip("no target in this database")
@@ -240,10 +245,10 @@ def test_model_compatibility(as_many: Compared, judged: list[dict[str, Any]]) ->
         train, test = _split(real.rows, seed)
         a, b, c = (Joined(rows, *parts) for rows in (train, test, _split(synth.rows, seed)[0]))
         ours.append(model_compatibility(a, b, c, "players.pos"))
-    for score in ("auc", "f1"):
+    for score, within in (("auc", WITHIN), ("f1", OF_RARE)):
         real_mean, synth_mean = (float(np.mean([o[f"{score}_{side}"] for o in ours])) for side in ("real", "synth"))
         real_other, synth_other = np.mean([judge["mc"][score] for judge in judged], axis=0)
-        assert abs(1 - real_mean / synth_mean) == pytest.approx(abs(1 - real_other / synth_other), abs=0.03), score
+        assert abs(1 - real_mean / synth_mean) == pytest.approx(abs(1 - real_other / synth_other), abs=within), score
 
 
 def _split(rows: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:

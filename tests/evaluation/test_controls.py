@@ -54,7 +54,7 @@ class Source(NamedTuple):
         spark = next(iter(self.tables.values())).sparkSession
         out = {}
         for t, frame in self.tables.items():
-            rows = change(frame.toPandas().astype(object), t)
+            rows = change(pd.DataFrame(frame.collect(), columns=frame.columns, dtype=object), t)
             values = [[plain(v) for v in row] for row in rows.to_numpy().tolist()]
             out[t] = spark.createDataFrame(values, frame.schema).localCheckpoint()
         return out
