@@ -58,6 +58,15 @@ def test_rows_of_the_same_kind_are_compatible_and_others_are_not() -> None:
     assert model_compatibility(real, test, real, "label")["mc_auc"] == 0
 
 
+def test_a_class_that_the_rows_to_learn_from_lack_is_asked_for() -> None:
+    """Whatever else is learnt, nobody finds it: its AUC is a half, the other two keep theirs."""
+    real, test = drawn(0, 4000, 3), drawn(1, 4000, 3)
+    known = model_compatibility(real, test, real, "label")["auc_real"]
+    test.rows.loc[test.rows.sample(40, random_state=0).index, "label"] = "unheard of"
+    found = model_compatibility(real, test, real, "label")
+    assert found["auc_real"] == found["auc_synth"] == pytest.approx((2 * known + 0.5) / 3, abs=0.02)
+
+
 def test_copies_are_near_and_fresh_rows_are_not() -> None:
     real = drawn(0, 2000)
     assert privacy_score(real, drawn(3, 2000))["P"] == pytest.approx(0.05, abs=0.03)
