@@ -23,8 +23,9 @@ def model_compatibility(real: Joined, test: Joined, synth: Joined, target: str, 
     """Scores on `test` of what is learnt of `target` from `real` and from `synth` (see `learnt`), and, but for numbers,
     |1 - e(real) / e(synth)| of each."""
     found: dict[str, float] = {}
+    known = together(real, test)
     for name, rows in (("real", real), ("synth", synth)):
-        found |= {f"{score}_{name}": v for score, v in learnt(rows, test, together(real, test), target, seed).items()}
+        found |= {f"{score}_{name}": v for score, v in learnt(rows, test, known, target, seed).items()}
     for score in SCORES:
         if f"{score}_real" in found:
             found[f"mc_{score}"] = incompatible(found[f"{score}_real"], found[f"{score}_synth"])

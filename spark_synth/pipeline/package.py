@@ -62,7 +62,7 @@ def load_package(folder: Path) -> Package:
     try:
         about = json.loads((folder / DATABASE).read_text())
         plans = {t: TablePlan.from_json(json.loads((folder / t / "plan.json").read_text())) for t in about["tables"]}
-        schema, told = Schema.model_validate(about["schema"]), (about["owners"], about["segment_rows"], about["seed"])
+        schema, names = Schema.model_validate(about["schema"]), ("owners", "segment_rows", "seed")
+        return Package(folder, schema, plans, **{k: about[k] for k in names})
     except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: written by another version
         raise RunError(f"the trained model in {folder} cannot be read ({error}); train again") from error
-    return Package(folder, schema, plans, *told)

@@ -42,7 +42,7 @@ from tests.evaluation.conftest import Settings
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 WITHIN = 0.01
 FEW, OF_FEW = 1000, 0.02  # rows of which folds alone move the mean of so few seeds by this
-OF_RARE = 0.06  # of a quotient of two mean F1, each of which differs by 0.01
+OF_RARE = 0.03  # of a quotient of two mean F1 in which positions of one to three players count as others
 SEEDS = (0, 2, 4)  # of the judge, which splits by a seed and the one after it
 
 
@@ -224,11 +224,7 @@ def test_privacy(as_many: Compared, judged: list[dict[str, Any]]) -> None:
 
 
 def test_model_compatibility(as_many: Compared, judged: list[dict[str, Any]]) -> None:
-    """With the judge's own splits of the real rows by players, of whom it leaves out those without a position.
-
-    F1 counts positions of one to three players as much as all others: the judge's own figure differs by 0.02 when rows
-    change places.
-    """
+    """With the judge's own splits of the real rows by players, of whom it leaves out those without a position."""
     compared = as_many
     if compared.name != "basketball3":
         pytest.skip("no target in this database")
