@@ -44,6 +44,7 @@ from spark_synth.schema.model import ForeignKey, Schema
 
 SUMMARY_BINS = {"mean": 16, "spread": 8, "first": 32, "span": 32}
 WIDEST = 0.5  # spreads of a mean that one of its bins covers: a tail in one bin would lose who is far out
+LONG = 30  # rows of a family, on average, from which on its means are worth such bins
 TIME_BIN_ROWS = 10  # when a family begins and ends ties it to its parent: finer bins than for values
 MAX_SUMMARIES = 120  # statistics of one family at most
 LINK_SUMMARIES = 24  # statistics of the rows that link to one at most
@@ -229,5 +230,6 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
         most, rows, widest = SUMMARY_BINS.get(summary.stat, 8), TIME_BIN_ROWS, math.inf
         if summary.stat not in ("first", "span"):
             most, rows = min(most, max(4, round((profile.rows - profile.nulls) ** (1 / 3)))), MIN_BIN_ROWS
-            widest = WIDEST
+            degree = plan.degrees[plan.degree_of(summary.table, summary.edge)]
+            widest = WIDEST if degree.total >= LONG * (profile.rows - profile.nulls) else math.inf
         summary.codec = fit_numeric(profile, None, most, rows, widest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from spark_synth.encoding.fit import LONG
 from spark_synth.encoding.plan import TablePlan
 from spark_synth.feed import PackShape, read_packs
+from spark_synth.schema import Schema
+from tests.encoding.fitting import fitted_to
 
 Packs = list[dict[str, Any]]
 SEGMENT_ROWS = 50
@@ -67,6 +71,25 @@ def test_few_families_have_coarse_summaries(encoded: Any) -> None:  # noqa: ANN4
     families = (encoded.sales.dropna().groupby("shop").size() > 0).sum()
     for stat in ("mean", "spread"):
         assert 2 <= len(found[stat].bins) <= round(families ** (1 / 3))
+
+
+@pytest.mark.parametrize("each", [2, LONG])
+def test_means_of_long_families_have_long_tails(spark: SparkSession, tmp_path: Path, each: int) -> None:
+    levels = spark.createDataFrame(pd.DataFrame({"level": np.random.default_rng(0).lognormal(0, 1.2, 300)}))
+    shops = levels.selectExpr("cast(row_number() over (order by level) as int) id", "level").cache()
+    sales = shops.crossJoin(spark.range(each).withColumnRenamed("id", "n"))
+    schema = Schema()
+    schema.add_table("shops", "id", {})
+    schema.add_table("sales", "no", {"shop": "key", "amount": "numeric"})
+    schema.add_foreign_key("sales.shop", "shops.id")
+    tables = {
+        "shops": shops.select("id"),
+        "sales": sales.selectExpr(f"cast(id * {each} + n as int) no", "id shop", "level amount"),
+    }
+    plan = fitted_to(spark, schema, tables, tmp_path).plans["shops"]
+    (mean,) = [s.codec for s in plan.summaries if s.stat == "mean"]
+    coarse = round(300 ** (1 / 3))
+    assert len(mean.bins) == coarse if each < LONG else len(mean.bins) > coarse
 
 
 def test_the_date_without_nulls_orders_the_family(encoded: Any) -> None:  # noqa: ANN401
