@@ -72,6 +72,7 @@ LINKS = [
 ]
 QUICK = {"evaluate__detection_rows": 0, "evaluate__ceiling": "false", "evaluate__privacy_rows": 0}
 CUSTOMERS, PRODUCTS, COUNTRIES = 120, 20, 8
+EPOCHS = 8  # of every training
 
 
 def write_market(folder: Path) -> None:
@@ -138,7 +139,7 @@ class Market:
             "model.hidden": 32,
             "model.head": 16,
             "model.max_bins": 8,
-            "train.max_epochs": 8,
+            "train.max_epochs": EPOCHS,
             **{k.replace("__", "."): v for k, v in changes.items()},
         }
         return load_config(CONF, [f"{k}={v}" for k, v in options.items()], identifier=identifier)
