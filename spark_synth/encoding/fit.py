@@ -229,7 +229,8 @@ def _fit_carried(frame: DataFrame, plan: TablePlan) -> None:
         profile = profiles[f"__sum_{i}"]
         most, rows, widest = SUMMARY_BINS.get(summary.stat, 8), TIME_BIN_ROWS, math.inf
         if summary.stat not in ("first", "span"):
-            most, rows = min(most, max(4, round((profile.rows - profile.nulls) ** (1 / 3)))), MIN_BIN_ROWS
+            families = profile.rows - profile.nulls
+            most, rows = min(most, max(4, round(families ** (1 / 3)))), MIN_BIN_ROWS
             degree = plan.degrees[plan.degree_of(summary.table, summary.edge)]
-            widest = WIDEST if degree.total >= LONG * (profile.rows - profile.nulls) else math.inf
+            widest = WIDEST if degree.total >= LONG * families else math.inf
         summary.codec = fit_numeric(profile, None, most, rows, widest)
